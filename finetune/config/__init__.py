@@ -1,0 +1,1 @@
+"""Typed settings: the only home of defaults, and the way from YAML to checked values."""

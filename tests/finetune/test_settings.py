@@ -1,0 +1,45 @@
+"""The rules of the fixed sections."""
+
+import math
+from typing import Any
+
+import pytest
+
+from finetune.settings import (
+    CheckpointSettings,
+    DataSettings,
+    EvaluationSettings,
+    PartMultipliers,
+    TrainingSettings,
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (TrainingSettings, {"global_batch_size": 10, "micro_batch_size": 4}, "must be a multiple of"),
+        (TrainingSettings, {"max_steps": 5, "epochs": 1.0}, "exactly one of"),
+        (TrainingSettings, {"max_steps": None}, "exactly one of"),
+        (TrainingSettings, {"label_smoothing": 1.0}, "label_smoothing must be between"),
+        (TrainingSettings, {"clip_norm": 0.0}, "clip_norm must be above 0"),
+        (TrainingSettings, {"clip_norm": math.nan}, "clip_norm must be above 0"),
+        (DataSettings, {"background": 256}, "background must be between"),
+        (DataSettings, {"row_tokens": 0}, "row_tokens must be at least 1"),
+        (EvaluationSettings, {"patience": 2}, "patience needs best_metric"),
+        (EvaluationSettings, {"every_steps": 0}, "every_steps must be at least 1"),
+        (CheckpointSettings, {"keep_last": 1}, "keep_last must be at least 2"),
+        (PartMultipliers, {"decoder": 0.0}, "decoder must be above 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_name_and_rule(
+    section: type, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        section(**values)
+
+
+@pytest.mark.parametrize(
+    "section", [TrainingSettings, DataSettings, EvaluationSettings, CheckpointSettings, PartMultipliers]
+)
+def test_the_defaults_keep_their_own_rules(section: type) -> None:
+    section()
