@@ -1,0 +1,86 @@
+"""The fine-tuned model as one folder that plain transformers loads: adapters folded into the weights."""
+
+import copy
+from pathlib import Path
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import GenerationConfig, PaliGemmaForConditionalGeneration
+
+from finetune.export.model_card import RunFacts, render_card
+from finetune.export.preprocessing import Preprocessing, write_processor
+from finetune.model.load import LoadedModel
+
+_SHARD_SIZE = "5GB"
+
+
+def write_merged(loaded: LoadedModel, folder: Path, run: RunFacts, preprocessing: Preprocessing) -> None:
+    """Write weights, config, processor, generation settings and model card; the model in memory stays as it is.
+
+    Weights are written in the widest format that any of them has (float32 where float32 was trained), so that
+    nothing that was learned is rounded away.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = merged_model(loaded)
+    plain.generation_config = generation_settings(loaded)
+    plain.save_pretrained(folder, max_shard_size=_SHARD_SIZE)
+    write_processor(loaded, folder, preprocessing)
+    card = render_card(loaded, run, preprocessing, is_adapter=False)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def merged_model(loaded: LoadedModel) -> PaliGemmaForConditionalGeneration:
+    """Return a model without adapters that computes the same. It shares no memory with the weights that it changes."""
+    state = merged_state(loaded.model)
+    dtype = torch.float32 if any(tensor.dtype == torch.float32 for tensor in state.values()) else loaded.model.dtype
+    with torch.device("meta"):
+        plain = PaliGemmaForConditionalGeneration(copy.deepcopy(loaded.model.config))
+    plain.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, assign=True)
+    plain.tie_weights()
+    plain.config.dtype = dtype
+    return plain
+
+
+def merged_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the state of the model without adapters, by plain names. The model itself is not changed, bit for bit."""
+    merged = {
+        f"{name}.weight": _merged_weight(module)
+        for name, module in model.named_modules()
+        if isinstance(module, LoraLayer)
+    }
+    state = {}
+    for name, tensor in model.state_dict().items():
+        if ".lora_" not in name:
+            plain_name = name.replace(".base_layer.", ".")
+            state[plain_name] = merged.get(plain_name, tensor)
+    return state
+
+
+def generation_settings(loaded: LoadedModel) -> GenerationConfig:
+    """Return settings under which plain `generate` never says what the vocabulary does not hold.
+
+    The table has rows that training never touches, from <image> on; the original's table ends before them.
+    """
+    tokenizer = loaded.tokenizer
+    num_rows = loaded.model.config.text_config.vocab_size
+    return GenerationConfig(
+        bos_token_id=tokenizer.bos_id,
+        eos_token_id=tokenizer.eos_id,
+        pad_token_id=tokenizer.pad_id,
+        suppress_tokens=list(range(tokenizer.vocabulary_size, num_rows)),
+    )
+
+
+def _merged_weight(layer: LoraLayer) -> Tensor:
+    """Fold one adapter into its weight in float32, on a copy that takes the weight's place for the moment."""
+    base = layer.get_base_layer()
+    original = base.weight.data
+    base.weight.data = original.float().clone()
+    try:
+        layer.merge(safe_merge=True)
+        merged: Tensor = base.weight.data.clone()
+        layer.unmerge()
+    finally:
+        base.weight.data = original
+    return merged

@@ -1,0 +1,115 @@
+"""README.md of an export: what it is, what it was made from, how, and how well it does."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from finetune.export.preprocessing import Preprocessing
+from finetune.model.load import LoadedModel
+from finetune.settings import Resize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a card says about the run.
+
+    Args:
+        name: The run's name.
+        recipe, dataset: What was trained, as the configuration names it.
+        settings: The resolved configuration as YAML.
+        scores: Metrics on the evaluation split, by name.
+        step: Optimizer steps behind the exported weights.
+    """
+
+    name: str
+    recipe: str
+    dataset: str
+    settings: str
+    scores: Mapping[str, float]
+    step: int
+
+
+_LOAD_ADAPTER = """\
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+config = AutoConfig.from_pretrained({base!r}{revision})
+{settings}base = AutoModelForImageTextToText.from_pretrained({base!r}{revision}, config=config)
+model = PeftModel.from_pretrained(base, {folder!r})
+processor = AutoProcessor.from_pretrained({folder!r})"""
+
+# A merged folder carries these in its config; the plain base of an adapter does not.
+_PALIGEMMA_2_SETTINGS = """\
+# As it was trained: no final soft-cap, full attention in every layer.
+config.text_config.final_logit_softcapping = None
+config.text_config.layer_types = ["full_attention"] * config.text_config.num_hidden_layers
+"""
+
+_LOAD_MERGED = """\
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+model = AutoModelForImageTextToText.from_pretrained({folder!r})
+processor = AutoProcessor.from_pretrained({folder!r})"""
+
+_GENERATE = """
+inputs = processor(images=image, text="<image>" + prefix, return_tensors="pt")
+inputs.pop("labels", None)
+ids = model.generate(**inputs, max_new_tokens=128, do_sample=False)
+print(processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))"""
+
+
+def render_card(loaded: LoadedModel, run: RunFacts, preprocessing: Preprocessing, *, is_adapter: bool) -> str:
+    """Return the card as Markdown with the front matter that the Hugging Face hub reads."""
+    sections = [
+        _front_matter(loaded, is_adapter),
+        f"# {run.name}\n",
+        _summary(loaded, run, is_adapter),
+        f"## Use\n\n```python\n{_loading(loaded, is_adapter)}\n{_GENERATE}\n```\n",
+        f"## Scores\n\n{_score_table(run.scores)}\n",
+        f"## Images\n\n{_image_rule(preprocessing)}\n",
+        "## Model\n\n" + "".join(f"- {note}\n" for note in loaded.notes),
+        f"## Settings\n\n```yaml\n{run.settings.rstrip()}\n```\n",
+    ]
+    return "\n".join(sections)
+
+
+def _front_matter(loaded: LoadedModel, is_adapter: bool) -> str:
+    lines = ["---", f"library_name: {'peft' if is_adapter else 'transformers'}", "pipeline_tag: image-text-to-text"]
+    # The hub resolves base_model by name; a folder or the embedded model has none there, nor Google's licence.
+    if loaded.base_revision is not None:
+        lines += [f"base_model: {json.dumps(loaded.base_name)}", "license: gemma"]
+    return "\n".join([*lines, "tags: [paligemma]", "---", ""])
+
+
+def _summary(loaded: LoadedModel, run: RunFacts, is_adapter: bool) -> str:
+    kind = "A LoRA adapter for" if is_adapter else "Fine-tuned from"
+    revision = f" at commit {loaded.base_revision}" if loaded.base_revision else ""
+    return (
+        f"{kind} {loaded.base_name}{revision} (PaliGemma {loaded.generation}), {loaded.image_size} pixels.\n"
+        f"Task: {run.recipe}. Data: {run.dataset}. Optimizer steps: {run.step}.\n"
+    )
+
+
+def _loading(loaded: LoadedModel, is_adapter: bool) -> str:
+    revision = f", revision={loaded.base_revision!r}" if loaded.base_revision else ""
+    template = _LOAD_ADAPTER if is_adapter else _LOAD_MERGED
+    settings = _PALIGEMMA_2_SETTINGS if loaded.generation == 2 else ""
+    return template.format(base=loaded.base_name, revision=revision, settings=settings, folder="path/to/this/folder")
+
+
+def _score_table(scores: Mapping[str, float]) -> str:
+    if not scores:
+        return "Not evaluated."
+    rows = [f"| {name} | {value:.4g} |" for name, value in scores.items()]
+    return "\n".join(["| metric | value |", "|---|---|", *rows])
+
+
+def _image_rule(preprocessing: Preprocessing) -> str:
+    size = preprocessing.image_size
+    if preprocessing.resize is Resize.hf:
+        return f"Squashed to {size} x {size} with bicubic filtering, as the processor in this folder does."
+    return (
+        f"Squashed to {size} x {size} with bilinear filtering (antialias: {preprocessing.antialias}) and truncated to "
+        "whole grey levels, as the original does.\nThe processor in this folder comes within two grey levels of it; "
+        "`finetune_preprocessing.json` says it exactly."
+    )

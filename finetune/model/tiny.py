@@ -1,0 +1,86 @@
+"""The embedded model: transformers' own PaliGemma classes with dimensions that two CPU cores can train."""
+
+import torch
+from transformers import (
+    Gemma2Config,
+    GemmaConfig,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    SiglipVisionConfig,
+)
+
+from finetune.model.choices import PATCH_SIZE, TINY_IMAGE_SIZE, TINY_TOKENIZER, TinyModel
+from finetune.model.dtype import to_torch_dtype
+from finetune.model.folder import FolderFacts
+from finetune.model.load import Base, LoadedModel, finish, prepare_config
+from finetune.tokens.tokenizer import Tokenizer
+
+_HEAD_DIM = 64
+_NUM_VISION_HEADS = 4
+_NUM_DECODER_HEADS = 4
+# The real tables have 64 rows after the last id; ours is padded to a multiple of 64 for the same reason.
+_ROW_MULTIPLE = 64
+
+
+def build(choice: TinyModel) -> LoadedModel:
+    """Initialise the model that `choice` describes, without touching the global random state."""
+    tokenizer = Tokenizer.from_folder(TINY_TOKENIZER)
+    image_size = TINY_IMAGE_SIZE if choice.image_size is None else choice.image_size
+    config = _config(choice, tokenizer, image_size)
+    notes = prepare_config(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(choice.init_seed)
+        model = PaliGemmaForConditionalGeneration(config)
+    return finish(
+        model.to(to_torch_dtype(choice.dtype)),
+        tokenizer,
+        base=Base(name="tiny" if choice.generation == 2 else "tiny1", revision=None, folder=TINY_TOKENIZER),
+        facts=FolderFacts(image_size=image_size, patch_size=PATCH_SIZE, generation=choice.generation),
+        notes=(f"initialised at random from seed {choice.init_seed}", *notes),
+    )
+
+
+def _config(choice: TinyModel, tokenizer: Tokenizer, image_size: int) -> PaliGemmaConfig:
+    num_rows = -(-(tokenizer.image_token_id + 1) // _ROW_MULTIPLE) * _ROW_MULTIPLE
+    special_ids = {
+        "pad_token_id": tokenizer.pad_id,
+        "bos_token_id": tokenizer.bos_id,
+        "eos_token_id": tokenizer.eos_id,
+    }
+    return PaliGemmaConfig(
+        vision_config=_vision_config(choice, image_size),
+        text_config=_decoder_config(choice, num_rows, special_ids),
+        projection_dim=choice.decoder_width,
+        hidden_size=choice.decoder_width,
+        vocab_size=num_rows,
+        image_token_index=tokenizer.image_token_id,
+        **special_ids,
+    )
+
+
+def _vision_config(choice: TinyModel, image_size: int) -> SiglipVisionConfig:
+    return SiglipVisionConfig(
+        hidden_size=choice.vision_width,
+        intermediate_size=4 * choice.vision_width,
+        num_hidden_layers=choice.vision_depth,
+        num_attention_heads=_NUM_VISION_HEADS,
+        image_size=image_size,
+        patch_size=PATCH_SIZE,
+        vision_use_head=False,
+    )
+
+
+def _decoder_config(choice: TinyModel, num_rows: int, special_ids: dict[str, int]) -> GemmaConfig | Gemma2Config:
+    common = {
+        "vocab_size": num_rows,
+        "hidden_size": choice.decoder_width,
+        "intermediate_size": 4 * choice.decoder_width,
+        "num_hidden_layers": choice.decoder_depth,
+        "num_attention_heads": _NUM_DECODER_HEADS,
+        "head_dim": _HEAD_DIM,
+        "max_position_embeddings": 8192,
+        **special_ids,
+    }
+    if choice.generation == 1:
+        return GemmaConfig(**common, num_key_value_heads=1)
+    return Gemma2Config(**common, num_key_value_heads=2, query_pre_attn_scalar=_HEAD_DIM)
