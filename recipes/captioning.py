@@ -1,0 +1,70 @@
+"""Describe the image: prefix `caption en`, suffix one of its captions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune.evaluate.metrics.captioning import CaptionScores
+from finetune.tokens.template import check_template
+from finetune.types import Example, Metric, Prediction, Sample
+from recipes.missing import missing_annotation
+from recipes.wording import plain_text, say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captioning:
+    """One caption of an image, drawn at random each time where there are several.
+
+    Text that the data brings ready-made (prefix, suffix) is used as it is.
+
+    Args:
+        prefix: What the model is asked; {language} is filled in.
+        language: Code of the captions' language, such as "en".
+        lower_case: Whether captions are lowered, as the original does for TextCaps.
+    """
+
+    prefix: str = "caption {language}"
+    language: str = "en"
+    lower_case: bool = False
+
+    def __post_init__(self) -> None:
+        check_template("prefix", self.prefix, ("language",))
+
+    def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """Say the prefix and one caption."""
+        suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
+        return say(sample, self._prefix_of(sample), suffix)
+
+    def prompt(self, sample: Sample) -> Example:
+        """Say the prefix alone."""
+        return say(sample, self._prefix_of(sample))
+
+    def selection(self) -> Callable[[Sample], bool] | None:
+        """Take every sample."""
+        return None
+
+    def reference(self, sample: Sample) -> str:
+        """Return all captions."""
+        return " / ".join(_captions_of(sample))
+
+    def decode(self, text: str, sample: Sample) -> Prediction:
+        """Take the text as it is."""
+        return plain_text(text, sample)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return CIDEr, BLEU and ROUGE-L."""
+        return {"captioning": CaptionScores(_captions_of)}
+
+    def _prefix_of(self, sample: Sample) -> str:
+        return sample.prefix if sample.prefix is not None else self.prefix.format(language=self.language)
+
+    def _draw(self, sample: Sample, rng: np.random.Generator) -> str:
+        if not sample.captions:
+            raise missing_annotation(sample, "captions")
+        caption = sample.captions[int(rng.integers(len(sample.captions)))]
+        return caption.lower() if self.lower_case else caption
+
+
+def _captions_of(sample: Sample) -> Sequence[str]:
+    return sample.captions if sample.suffix is None else (sample.suffix,)

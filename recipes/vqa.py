@@ -1,0 +1,92 @@
+"""Answer a question about the image: prefix `answer en {question}`, suffix one of the answers."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from finetune.evaluate.metrics.answers import answer_metrics, check_answer_scores
+from finetune.tokens.template import check_template, uses
+from finetune.types import Example, Metric, Prediction, Sample
+from recipes.missing import missing_annotation
+from recipes.wording import plain_text, say
+
+
+class AnswerChoice(Enum):
+    """Which of several answers is trained on: a new draw each time, or the most frequent one (the first of equals)."""
+
+    random = "random"
+    majority = "majority"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vqa:
+    """One answer to a question.
+
+    Text that the data brings ready-made (prefix, suffix) is used as it is.
+
+    Args:
+        prefix: What the model is asked; {language} and {question} are filled in.
+        language: Code of the question's language, such as "en".
+        answer: Which of several answers is trained on.
+        lower_case: Whether answers are lowered, in training and on both sides of the scores.
+        scores: Of vqa_accuracy (official VQAv2), agreement (the original's `acc`: min(1, matches / 3)), exact_match
+            (any answer), ANLS and relaxed_accuracy (ChartQA). The first one is what reports show for a sample.
+    """
+
+    prefix: str = "answer {language} {question}"
+    language: str = "en"
+    answer: AnswerChoice = AnswerChoice.random
+    lower_case: bool = False
+    scores: list[str] = field(default_factory=lambda: ["vqa_accuracy", "exact_match", "ANLS"])
+
+    def __post_init__(self) -> None:
+        check_template("prefix", self.prefix, ("language", "question"))
+        check_answer_scores(self.scores)
+
+    def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """Say the question and one answer."""
+        suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
+        return say(sample, self._prefix_of(sample), suffix)
+
+    def prompt(self, sample: Sample) -> Example:
+        """Say the question alone."""
+        return say(sample, self._prefix_of(sample))
+
+    def selection(self) -> Callable[[Sample], bool] | None:
+        """Take every sample."""
+        return None
+
+    def reference(self, sample: Sample) -> str:
+        """Return the different answers, in their order."""
+        return " / ".join(dict.fromkeys(_answers_of(sample)))
+
+    def decode(self, text: str, sample: Sample) -> Prediction:
+        """Take the text as it is."""
+        return plain_text(text, sample)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the chosen scores."""
+        return answer_metrics(self.scores, _answers_of, lower_case=self.lower_case)
+
+    def _prefix_of(self, sample: Sample) -> str:
+        if sample.prefix is not None:
+            return sample.prefix
+        if sample.question is None and uses(self.prefix, "question"):
+            raise missing_annotation(sample, "question")
+        return self.prefix.format(language=self.language, question=sample.question)
+
+    def _draw(self, sample: Sample, rng: np.random.Generator) -> str:
+        if not sample.answers:
+            raise missing_annotation(sample, "answers")
+        if self.answer is AnswerChoice.majority:
+            answer = Counter(sample.answers).most_common(1)[0][0]
+        else:
+            answer = sample.answers[int(rng.integers(len(sample.answers)))]
+        return answer.lower() if self.lower_case else answer
+
+
+def _answers_of(sample: Sample) -> Sequence[str]:
+    return sample.answers if sample.suffix is None else (sample.suffix,)

@@ -1,0 +1,61 @@
+"""The captioning recipe."""
+
+import numpy as np
+import pytest
+
+from finetune.types import BadSampleError, Sample
+from recipes.captioning import Captioning
+
+
+def _sample(**fields: object) -> Sample:
+    return Sample(sample_id="7", origin="train.jsonl:8", images=(), **fields)  # type: ignore[arg-type]
+
+
+CAPTIONED = _sample(captions=("A Cat.", "Two Dogs."))
+RNG = np.random.default_rng(0)
+
+
+def test_every_caption_is_drawn_now_and_then_and_the_same_seed_draws_the_same() -> None:
+    drawn = [Captioning().encode(CAPTIONED, np.random.default_rng(seed)).suffix for seed in range(50)]
+    assert set(drawn) == {"A Cat.", "Two Dogs."}
+    assert drawn == [Captioning().encode(CAPTIONED, np.random.default_rng(seed)).suffix for seed in range(50)]
+
+
+def test_the_prefix_follows_the_original_and_the_template() -> None:
+    assert Captioning().prompt(CAPTIONED).prefix == "caption en"
+    assert Captioning(language="de").encode(CAPTIONED, RNG).prefix == "caption de"
+    assert Captioning(prefix="describe").prompt(CAPTIONED).prefix == "describe"
+    assert Captioning().prompt(CAPTIONED).suffix == ""
+
+
+def test_captions_are_lowered_on_request() -> None:
+    assert Captioning(lower_case=True).encode(CAPTIONED, RNG).suffix in {"a cat.", "two dogs."}
+
+
+def test_ready_made_text_overrides_the_recipe_and_is_the_reference() -> None:
+    sample = _sample(captions=("A Cat.",), prefix="cap", suffix="A Bird")
+    example = Captioning(lower_case=True).encode(sample, RNG)
+    assert (example.prefix, example.suffix) == ("cap", "A Bird")
+    assert Captioning().reference(sample) == "A Bird"
+    assert Captioning().reference(CAPTIONED) == "A Cat. / Two Dogs."
+
+
+def test_a_sample_without_captions_is_refused_with_what_it_offers() -> None:
+    with pytest.raises(BadSampleError, match=r"train.jsonl:8: captions: .*text \(recipe=ocr\)") as refusal:
+        Captioning().encode(_sample(text="STOP"), RNG)
+    assert refusal.value.code == "missing-captions"
+
+
+def test_an_unknown_placeholder_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown placeholder \{lang\}.*known: \{language\}"):
+        Captioning(prefix="caption {lang}")
+
+
+def test_decoding_keeps_the_text_and_the_metrics_score_it() -> None:
+    recipe = Captioning()
+    prediction = recipe.decode("a cat", CAPTIONED)
+    assert (prediction.sample_id, prediction.text, prediction.objects) == ("7", "a cat", ())
+    metric = recipe.metrics()["captioning"]
+    metric.update(prediction, CAPTIONED)
+    assert metric.compute()["BLEU-1"] == pytest.approx(1.0)
+    assert recipe.selection() is None

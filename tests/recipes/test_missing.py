@@ -1,0 +1,27 @@
+"""What is said when a sample lacks what a task needs."""
+
+from finetune.types import Sample
+from recipes.missing import missing_annotation
+
+
+def test_the_message_names_each_thing_on_offer_with_its_recipe() -> None:
+    sample = Sample(
+        sample_id="7",
+        origin="a.jsonl:3",
+        images=(),
+        instances=(),
+        captions=("a",),
+        question="q",
+        prefix="p",
+        suffix="s",
+    )
+    error = missing_annotation(sample, "text")
+    assert str(error) == (
+        "a.jsonl:3: text: the sample has no text; it has captions (recipe=captioning), boxes (recipe=detection), "
+        "prefix and suffix (recipe=verbatim) [missing-text]"
+    )
+
+
+def test_a_bare_image_offers_nothing() -> None:
+    error = missing_annotation(Sample(sample_id="7", origin="a", images=()), "captions")
+    assert "no annotation that a recipe reads" in error.message

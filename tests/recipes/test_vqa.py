@@ -1,0 +1,62 @@
+"""The question-answering recipe."""
+
+import numpy as np
+import pytest
+
+from finetune.types import BadSampleError, Sample
+from recipes.vqa import AnswerChoice, Vqa
+
+
+def _sample(**fields: object) -> Sample:
+    return Sample(sample_id="7", origin="vqa.json:8", images=(), **fields)  # type: ignore[arg-type]
+
+
+ASKED = _sample(question="What {is} it?", answers=("Cat", "Dog", "Dog", "Cat", "dog"))
+RNG = np.random.default_rng(0)
+
+
+def test_the_prefix_follows_the_original_and_the_template() -> None:
+    assert Vqa().prompt(ASKED).prefix == "answer en What {is} it?"
+    assert Vqa(prefix="{question}").encode(ASKED, RNG).prefix == "What {is} it?"
+    assert Vqa(language="fr").prompt(ASKED).prefix == "answer fr What {is} it?"
+
+
+def test_every_answer_is_drawn_now_and_then() -> None:
+    drawn = {Vqa().encode(ASKED, np.random.default_rng(seed)).suffix for seed in range(100)}
+    assert drawn == {"Cat", "Dog", "dog"}
+
+
+def test_the_majority_is_the_first_of_the_most_frequent() -> None:
+    recipe = Vqa(answer=AnswerChoice.majority)
+    assert {recipe.encode(ASKED, np.random.default_rng(seed)).suffix for seed in range(20)} == {"Cat"}
+    assert Vqa(answer=AnswerChoice.majority, lower_case=True).encode(ASKED, RNG).suffix == "cat"
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(BadSampleError, match="missing-question"):
+        Vqa().prompt(_sample(answers=("cat",)))
+    with pytest.raises(BadSampleError, match="missing-answers"):
+        Vqa().encode(_sample(question="What?"), RNG)
+    assert Vqa(prefix="what").prompt(_sample()).prefix == "what"
+
+
+def test_ready_made_text_overrides_the_recipe() -> None:
+    sample = _sample(question="What?", answers=("cat",), prefix="q", suffix="bird")
+    example = Vqa().encode(sample, RNG)
+    assert (example.prefix, example.suffix) == ("q", "bird")
+    assert Vqa().reference(sample) == "bird"
+
+
+def test_the_reference_lists_each_answer_once() -> None:
+    assert Vqa().reference(ASKED) == "Cat / Dog / dog"
+
+
+def test_the_scores_are_chosen_by_name_and_follow_the_case_setting() -> None:
+    recipe = Vqa(scores=["exact_match", "ANLS"], lower_case=True)
+    metrics = recipe.metrics()
+    assert list(metrics) == ["exact_match", "ANLS"]
+    assert metrics["exact_match"].update(recipe.decode("CAT", ASKED), ASKED) == 1.0
+    with pytest.raises(ValueError, match="scores must name some of"):
+        Vqa(scores=["BLEU"])
+    with pytest.raises(ValueError, match=r"known: \{language\}, \{question\}"):
+        Vqa(prefix="{q}")
