@@ -13,6 +13,7 @@ from finetune.data.images import decode_image
 from finetune.data.loader import PromptBatch, Skip
 from finetune.data.packing import Batch
 from finetune.reporting.drawing import jpeg_bytes, shrink
+from finetune.reporting.progress import Progress
 from finetune.reporting.reporter import Reporter
 from finetune.reporting.rows import PredictionRow
 from finetune.types import ImageReference, Metric, Prediction, Recipe, Sample
@@ -87,7 +88,7 @@ class Evaluator:
     generate_ids: Callable[[Batch], list[list[int]]]
     decode_ids: Callable[[list[int]], str]
     ranks: Ranks
-    reporter: Reporter
+    progress: Progress
     gallery_size: int
     should_stop: Callable[[], bool] = lambda: False
 
@@ -162,7 +163,7 @@ def answer(part: EvaluationPart, evaluator: Evaluator) -> tuple[list[Answer], li
     """
     answers: list[Answer] = []
     skips: list[Skip] = []
-    progress, task, started = evaluator.reporter.progress, _named(part, "evaluation"), time.monotonic()
+    progress, task, started = evaluator.progress, _named(part, "evaluation"), time.monotonic()
     progress.begin(task, len(part.batches))
     is_stopped = False
     for done, batch in enumerate(part.batches, start=1):

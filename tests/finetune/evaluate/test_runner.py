@@ -26,8 +26,7 @@ from finetune.evaluate.runner import (
 from finetune.geometry import Box
 from finetune.reporting.description import RunDescription
 from finetune.reporting.main_reporter import MainReporter
-from finetune.reporting.progress import LineProgress
-from finetune.reporting.reporter import SilentReporter
+from finetune.reporting.progress import LineProgress, NoProgress
 from finetune.reporting.run_folder import RunFolder
 from finetune.reporting.trackers import NoTracker
 from finetune.types import Example, ImagePixels, Instance, Metric, Prediction, Sample, TokenizedExample
@@ -170,7 +169,7 @@ def evaluator(ranks: Any = None, gallery_size: int = 2, **changes: Any) -> Evalu
         generate_ids=echo,
         decode_ids=lambda ids: f"picture {ids[0] - _FIRST_ID}",
         ranks=ranks or Alone(),
-        reporter=SilentReporter(),
+        progress=NoProgress(),
         gallery_size=gallery_size,
         **changes,
     )
@@ -289,7 +288,7 @@ def test_a_reported_evaluation_is_in_the_runs_folder_and_on_the_terminal(tmp_pat
 def test_progress_is_shown_with_a_rate(tmp_path: Path) -> None:
     printed: list[str] = []
     reporter = MainReporter(RunFolder(path=tmp_path), NoTracker(), LineProgress(printed.append, seconds=0))
-    watched = Evaluator(generate_ids=echo, decode_ids=str, ranks=Alone(), reporter=reporter, gallery_size=0)
+    watched = Evaluator(generate_ids=echo, decode_ids=str, ranks=Alone(), progress=reporter.progress, gallery_size=0)
     answer(EvaluationPart(name="cells", recipe=Naming(), batches=Batches(range(3), 3)), watched)
     assert [line.split(" | ")[0] for line in printed] == ["cells/evaluation 1/2", "cells/evaluation 2/2"]
     assert all("examples/s" in line and "left" in line for line in printed)

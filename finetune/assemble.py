@@ -1,0 +1,115 @@
+"""The composition root: from a checked configuration to a running command.
+
+What can be refused without reading a weight is refused here, before the first import of torch: a data set that is not
+there, a model's folder that is none, adapters on parts that are frozen. Only then the heavy rooms are imported.
+"""
+
+from collections.abc import Callable, Sequence
+
+from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand
+from finetune.config.schema import RunConfig
+from finetune.data.mixture import Ingredient, Mixture, MixturePart, select
+from finetune.types import Dataset
+
+# A run with one task has one ingredient, and nothing to tell it apart from.
+SINGLE = ""
+
+
+def train(config: RunConfig, overrides: Sequence[str]) -> None:
+    """Train, evaluating as it goes; continue the run if it was interrupted.
+
+    Args:
+        overrides: The command line, kept with the run for later commands.
+    """
+    check_choices(config)
+    training = open_ingredients(config, lambda dataset: dataset.train_split)
+    evaluation = open_ingredients(config, lambda dataset: dataset.eval_split)
+    from finetune.commands.training import train as start
+
+    start(config, overrides, training, evaluation)
+
+
+def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
+    """Generate text for a split and score it."""
+    check_choices(config)
+    evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split)
+    from finetune.commands.evaluation import evaluate as start
+
+    start(config, command, evaluation)
+
+
+def predict(config: RunConfig, command: PredictCommand) -> None:
+    """Generate text for images, or for a split, and write it down."""
+    check_choices(config)
+    if command.images:
+        from finetune.commands.given_images import ingredients_of
+
+        evaluation = ingredients_of(config, command)
+    else:
+        evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split)
+    from finetune.commands.prediction import predict as start
+
+    start(config, command, evaluation)
+
+
+def export(config: RunConfig, command: ExportCommand) -> None:
+    """Write a run's weights as an adapter or as a whole model."""
+    check_choices(config)
+    from finetune.commands.exporting import export as start
+
+    start(config, command)
+
+
+def inspect(config: RunConfig, command: InspectCommand) -> None:
+    """Read a whole split as training would, and show what is in it."""
+    check_choices(config)
+    ingredients = open_ingredients(config, lambda dataset: command.split or dataset.train_split)
+    from finetune.commands.inspection import inspect as start
+
+    start(config, command, ingredients)
+
+
+def doctor(config: RunConfig) -> None:
+    """Show the versions in use and run the self-test alone."""
+    check_choices(config)
+    training = open_ingredients(config, lambda dataset: dataset.train_split)
+    from finetune.commands.doctor import doctor as start
+
+    start(config, training)
+
+
+def check_choices(config: RunConfig) -> None:
+    """Let every choice refuse what it can refuse by itself.
+
+    Raises:
+        ValueError: Naming the setting.
+    """
+    config.model.check()
+    config.peft.check(config.freeze)
+    config.optimizer.check()
+
+
+def open_ingredients(config: RunConfig, split_of: Callable[[Dataset], str]) -> tuple[Ingredient, ...]:
+    """Open one split of the run's data set, or of every part of a mixture.
+
+    Rows that a recipe does not want are left out here, which reads every row once (not its image).
+
+    Raises:
+        ValueError: If a data set or a split is not there, or nothing is left of it.
+    """
+    if not isinstance(config.recipe, Mixture):
+        return (_open(SINGLE, MixturePart(recipe=config.recipe), config.dataset, split_of),)
+    return tuple(_open(name, part, config.dataset, split_of) for name, part in config.recipe.parts.items())
+
+
+def _open(name: str, part: MixturePart, run_dataset: Dataset, split_of: Callable[[Dataset], str]) -> Ingredient:
+    dataset = run_dataset if part.dataset is None else part.dataset
+    split = split_of(dataset)
+    source = dataset.open(split)
+    takes_part = part.recipe.selection()
+    if takes_part is not None:
+        source = select(source, takes_part)
+    if len(source) == 0:
+        where = f"recipe.parts.{name}: " if name else ""
+        raise ValueError(f"{where}the split {split} has no sample that takes part in the task")
+    return Ingredient(name=name, source=source, recipe=part.recipe, weight=part.weight)

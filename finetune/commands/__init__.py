@@ -1,0 +1,1 @@
+"""What each command does once its configuration is known: the rooms that know torch, wired together."""

@@ -1,0 +1,107 @@
+"""The settings of single commands: plain top-level keys beside the run's own sections.
+
+With `run`, the command starts from the configuration that the run was trained with (`finetune.config.replay`).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from finetune.settings import at_least
+
+
+class ExportFormat(Enum):
+    """A peft adapter for the plain base model, or a whole model with the adapter merged in."""
+
+    adapter = "adapter"
+    merged = "merged"
+
+
+@dataclass(kw_only=True)
+class EvaluateCommand:
+    """What `finetune evaluate` scores.
+
+    Args:
+        run: Folder of a run; None: the base model, as configured here.
+        weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
+        split: Which split; None: the data set's evaluation split.
+    """
+
+    run: str | None = None
+    weights: str = "latest"
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_weights(self.run, self.weights)
+
+
+@dataclass(kw_only=True)
+class PredictCommand:
+    """What `finetune predict` reads and writes.
+
+    Args:
+        run: Folder of a run; None: the base model, as configured here.
+        weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
+        images: Image files or glob patterns; empty: the samples of `split`.
+        split: Which split where no images are given; None: the data set's evaluation split.
+        prefix: Text to show the model instead of the recipe's own.
+        question: For images and a recipe whose prefix holds a question.
+        to: The JSONL file to write; None: standard output.
+    """
+
+    run: str | None = None
+    weights: str = "latest"
+    images: list[str] = field(default_factory=list)
+    split: str | None = None
+    prefix: str | None = None
+    question: str | None = None
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_weights(self.run, self.weights)
+        if self.images and self.split is not None:
+            raise ValueError("give images or split, not both")
+        if self.prefix is not None and self.question is not None:
+            raise ValueError("give prefix or question, not both")
+        if self.question is not None and not self.images:
+            raise ValueError("question needs images; the samples of a split bring their own")
+
+
+@dataclass(kw_only=True)
+class ExportCommand:
+    """What `finetune export` writes.
+
+    Args:
+        run: Folder of the run.
+        weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
+        to: The folder to write; None: `export` inside the run's folder.
+    """
+
+    run: str
+    weights: str = "latest"
+    format: ExportFormat = ExportFormat.adapter
+    to: str | None = None
+
+
+@dataclass(kw_only=True)
+class InspectCommand:
+    """What `finetune inspect` reads and shows.
+
+    Args:
+        run: Folder of a run whose configuration is used again; None: as configured here.
+        split: Which split; None: the data set's training split.
+        num_shown: How many samples the page shows.
+        to: The HTML file to write; None: `inspect-<split>.html` under `runs`.
+    """
+
+    run: str | None = None
+    split: str | None = None
+    num_shown: int = 36
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        at_least("num_shown", self.num_shown, 0)
+
+
+def _check_weights(run: str | None, weights: str) -> None:
+    if run is None and weights != "latest":
+        raise ValueError(f"weights={weights} needs run=<folder of a run>; without one the base model is used")

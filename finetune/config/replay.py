@@ -1,0 +1,79 @@
+"""A run's own command line, kept in its folder and put before that of a later command.
+
+`finetune evaluate run=runs/cells dataset=coco` starts from everything that `runs/cells` was trained with, except its
+data set: a group chosen again takes the stored settings below it along.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+OVERRIDES_FILE = "overrides.json"
+
+
+def save_overrides(folder: Path, overrides: Sequence[str]) -> None:
+    """Write the overrides that made a run into its folder."""
+    text = json.dumps({"command": "train", "overrides": list(overrides)}, indent=2)
+    (folder / OVERRIDES_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def replayed(overrides: Sequence[str]) -> list[str]:
+    """Put the stored overrides of the run that `run=<folder>` names before `overrides`; without `run=`, change nothing.
+
+    The run's name and place come from the folder, so that a run may be moved.
+
+    Raises:
+        ValueError: If the folder is not a run's, or its file is not what `save_overrides` wrote.
+    """
+    given = _parse(overrides)
+    folder_text = next((override.value() for override in given if override.key_or_group == "run"), None)
+    if folder_text is None:
+        return list(overrides)
+    folder = Path(str(folder_text))
+    given_again = {_place(override) for override in given} | {"name", "runs"}
+    stored = [override for override in _parse(_load(folder)) if not _is_within(_place(override), given_again)]
+    for override in stored:
+        # A run's folder may come from someone else, and Hydra's own settings can name code to call.
+        if _place(override).startswith("hydra") or override.key_or_group.startswith("hydra"):
+            raise ValueError(f"{folder / OVERRIDES_FILE} sets {override.input_line}; a stored run may not change Hydra")
+    own_folder = [f"runs={quoted(str(folder.parent))}", f"name={quoted(folder.name)}"]
+    return [*(str(override.input_line) for override in stored), *own_folder, *overrides]
+
+
+def quoted(value: str) -> str:
+    """Write any text as a value of Hydra's grammar."""
+    # In a quoted string a backslash only escapes where a quote follows; one at the end would swallow the closing quote.
+    if value.endswith("\\"):
+        raise ValueError(f"a value cannot end in a backslash, got {value!r}")
+    return "'" + value.replace("'", "\\'") + "'"
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    return list(OverridesParser.create().parse_overrides(list(overrides)))
+
+
+def _load(folder: Path) -> list[str]:
+    file = folder / OVERRIDES_FILE
+    if not folder.is_dir():
+        raise ValueError(f"run={folder}: there is no such folder; give the folder of a run, such as run=runs/<name>")
+    if not file.is_file():
+        raise ValueError(f"run={folder}: the folder holds no {OVERRIDES_FILE}, so it is not the folder of a run")
+    try:
+        overrides = json.loads(file.read_text(encoding="utf-8"))["overrides"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged: it must hold a list called overrides") from error
+    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+        raise ValueError(f"{file} is damaged: overrides must be a list of texts")
+    return overrides
+
+
+def _place(override: Override) -> str:
+    """Return where in the configuration an override lands: `dataset@recipe.parts.ocr.dataset=voc` in the recipe."""
+    return override.package or override.key_or_group
+
+
+def _is_within(place: str, sections: set[str]) -> bool:
+    return any(f"{place}.".startswith(f"{section}.") for section in sections)

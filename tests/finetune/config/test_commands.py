@@ -1,0 +1,26 @@
+import pytest
+
+from finetune.config.commands import EvaluateCommand, InspectCommand, PredictCommand
+
+
+def test_weights_need_a_run() -> None:
+    with pytest.raises(ValueError, match="weights=best needs run="):
+        EvaluateCommand(weights="best")
+    assert EvaluateCommand(run="runs/x", weights="best").weights == "best"
+
+
+def test_images_and_a_split_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        PredictCommand(images=["a.png"], split="test")
+
+
+def test_a_question_belongs_to_images_and_replaces_no_prefix() -> None:
+    with pytest.raises(ValueError, match="question needs images"):
+        PredictCommand(question="how many?")
+    with pytest.raises(ValueError, match="give prefix or question"):
+        PredictCommand(images=["a.png"], question="how many?", prefix="ocr")
+
+
+def test_a_negative_number_of_samples_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_shown must be at least 0"):
+        InspectCommand(num_shown=-1)

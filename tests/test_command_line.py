@@ -1,0 +1,458 @@
+"""What a person types and what comes back: help, mistakes, sweeps, earlier runs, completion and exit codes."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+import finetune
+from finetune.cli import run
+from finetune.config.commands import EvaluateCommand, ExportFormat
+from finetune.config.mistakes import known_settings
+from finetune.config.names import near
+from finetune.config.parse import parse
+from finetune.config.register import COMMANDS, own_fields, register
+from finetune.config.replay import save_overrides
+from finetune.config.schema import RunConfig
+from finetune.settings import at_least
+
+
+class Assembly(types.ModuleType):
+    """Stands in for `finetune.assemble`: remembers its calls, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("finetune.assemble")
+        self.calls: list[tuple[Any, ...]] = []
+        self.action: Callable[[], None] = lambda: None
+        for command in COMMANDS:
+            setattr(self, command, self._record(command))
+
+    def _record(self, command: str) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            self.calls.append((command, *arguments))
+            self.action()
+
+        return called
+
+
+@pytest.fixture(autouse=True)
+def assembly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Assembly:
+    stand_in = Assembly()
+    monkeypatch.setitem(sys.modules, "finetune.assemble", stand_in)
+    monkeypatch.setattr(finetune, "assemble", stand_in, raising=False)
+    monkeypatch.setattr(sys, "argv", ["finetune"])
+    monkeypatch.chdir(tmp_path)
+    return stand_in
+
+
+@pytest.fixture
+def first_run() -> Path:
+    """A run's folder, runs/first below the current one, as its command line left it."""
+    folder = Path("runs/first")
+    folder.mkdir(parents=True)
+    save_overrides(folder, ["dataset=voc", "dataset.root=cells", "training.max_steps=9"])
+    return folder
+
+
+# The command line, and what the answer must say. `...` in front stands for "train".
+MISTAKES: list[tuple[str, str]] = [
+    ("trian", "did you mean train?"),
+    ("evaluat run=runs/first", "did you mean evaluate?"),
+    ("train trainng.max_steps=3", "unknown setting trainng.max_steps; did you mean training.max_steps?"),
+    ("train training.max_step=3", "did you mean training.max_steps?"),
+    ("train training.max_stepss=3", "did you mean training.max_steps?"),
+    ("train learning_rate=3e-4", "did you mean optimizer.learning_rate"),
+    ("train optimizer.lr=3e-4", "did you mean optimizer.learning_rate?"),
+    ("train lr=3e-4", "optimizer.learning_rate"),
+    ("train batch_size=4", "training.micro_batch_size"),
+    ("train model.generaton=1", "did you mean model.generation?"),
+    ("train model.variant=pt-224", "unknown setting model.variant"),
+    ("train sead=3", "did you mean seed?"),
+    ("train recip=ocr", "did you mean recipe?"),
+    ("train nonsense.of.mine=3", "unknown setting nonsense.of.mine; known: "),
+    ("train +foo=1", "unknown setting foo"),
+    ("train +training.max_step=1", "did you mean training.max_steps"),
+    ("train ++training.max_step=1", "did you mean training.max_steps"),
+    ("train +model.generaton=1", "did you mean model.generation"),
+    ("train +optimizer.momentum=0.9", "unknown setting optimizer.momentum"),
+    ("train recipe=detektion", "there is no such choice; did you mean detection?"),
+    ("train model=paligema-3b", "did you mean paligemma-3b"),
+    ("train peft=tiny", "known: lora, none"),
+    ("train experiment=nowhere", "experiment=nowhere: there is no such choice"),
+    ("train dataset=", "dataset"),
+    ("train model=null", "model must name a choice"),
+    ("train +model=tiny", "model has a choice already, which model=tiny replaces"),
+    ("train model@other=tiny", "model@other"),
+    ("train ~model", "no setting can be removed"),
+    ("train ~training.max_steps", "no setting can be removed"),
+    ("train training.max_steps=many", "training.max_steps must be a whole number or null, got 'many'"),
+    ("train training.max_steps=1.5", "training.max_steps must be a whole number or null, got 1.5"),
+    ("train training.max_steps=", "training.max_steps must be a whole number or null, got ''"),
+    ("train training=3", "training must be a group of settings, got 3"),
+    ("train seed=null", "seed must be a whole number, got None"),
+    ("train model.generation=two", "model.generation must be a whole number, got 'two'"),
+    ("train freeze.decoder=maybe", "freeze.decoder must be true or false, got 'maybe'"),
+    ("train data.resize=bicubic", "data.resize must be one of reference, hf, got 'bicubic'"),
+    ("train model.dtype=fp8", "model.dtype must be one of fp32, bf16, fp16, got 'fp8'"),
+    ("train training.label_smoothing=2", "training.label_smoothing must be between 0 and 0.999, got 2.0"),
+    ("train training.max_steps=-1", "training.max_steps must be at least 0, got -1"),
+    ("train optimizer.learning_rate=nan", "optimizer.learning_rate must be above 0, got nan"),
+    ("train optimizer.learning_rate=0", "optimizer.learning_rate must be above 0"),
+    ("train peft.rank=0", "peft.rank must be at least 1"),
+    ("train seed=-1", "seed must be at least 0, got -1"),
+    ("train checkpoint.keep_last=1", "checkpoint.keep_last must be at least 2, got 1"),
+    ("train training.micro_batch_size=5", "must be a multiple of"),
+    ("train training.max_steps=null", "set exactly one of max_steps and epochs"),
+    ("train training.epochs=3", "set exactly one of max_steps and epochs"),
+    ("train evaluation.patience=2", "evaluation.patience needs best_metric"),
+    ("train model.dtype=bf16", "training.precision=fp32 needs model.dtype=fp32, got bf16"),
+    ("train data.row_tokens=64", "data.row_tokens (64) must exceed data.max_text_tokens (128)"),
+    ("train model=local", "model.path must be given: "),
+    ("train dataset=voc", "dataset.root must be given: "),
+    ("train optimizer._target_=os.system", "optimizer._target_=os.system is outside"),
+    ("train optimizer._target_=torch.load", "torch.load is outside"),
+    ("train optimizer._target_=finetune.engine.optimizer.AdamX", "did you mean AdamW"),
+    ("train seed=${nowhere}", "seed: Interpolation key 'nowhere' not found"),
+    ("train seed=1,2", "add --multirun to run each"),
+    ("train recipe=ocr,vqa", "add --multirun to run each"),
+    ("train -m seed=1,two", "seed must be a whole number, got 'two'"),
+    ("train recipe", "cannot read 'recipe': write name=value"),
+    ("train data=[1,", "cannot read 'data=[1,'"),
+    ("train --verbose", "unrecognized arguments: --verbose"),
+    ("train --cfg everything", "invalid choice: 'everything'"),
+    ("train --config-dir nowhere", "nowhere' not found"),
+    ("train --experimental-rerun x.pickle", "reads a pickle"),
+    ("train run=runs/first", "unknown setting run; did you mean runs"),
+    ("evaluate run=runs/nowhere", "run=runs/nowhere: there is no such folder"),
+    ("evaluate run=.", "not the folder of a run"),
+    ("evaluate weights=best", "weights=best needs run=<folder of a run>"),
+    ("evaluate splitt=test", "did you mean split?"),
+    ("predict images=[a.png] split=test", "give images or split, not both"),
+    ("predict images=3", "images must be a list such as [a,b], got 3"),
+    ("export", "run must be given: Folder of the run."),
+    ("export run=runs/nowhere format=onnx", "there is no such folder"),
+    ("inspect num_shown=-1", "num_shown must be at least 0"),
+    ("doctor weights=best", "unknown setting weights"),
+]
+
+
+@pytest.mark.parametrize(("line", "answer"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_a_mistake_is_answered_in_two_lines_at_most(
+    line: str, answer: str, capsys: pytest.CaptureFixture[str], assembly: Assembly
+) -> None:
+    assert run(_words(line)) == 2
+    printed = capsys.readouterr()
+    assert answer in printed.err
+    assert printed.err.startswith(("finetune: ", f"finetune {line.split()[0]}: "))
+    assert printed.err.count("\n") <= 2
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+    assert assembly.calls == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "trian",
+        "train trainng.max_steps=3",
+        "train training.label_smoothing=2",
+        "train recipe=detektion",
+        "evaluate run=nowhere",
+        "train dataset=voc dataset.root=nowhere",
+        "train model=local model.path=nowhere",
+        "inspect split=nowhere",
+    ],
+)
+def test_a_mistake_is_answered_within_five_seconds_and_without_torch(line: str, repository: Path) -> None:
+    program = (
+        "import atexit, sys; from finetune.cli import run;"
+        f"code = run({_words(line)!r}); heavy = {{'torch', 'transformers', 'wandb', 'datasets'}} & set(sys.modules);"
+        "sys.exit(code if not heavy else f'imported {heavy}')"
+    )
+    start = time.monotonic()
+    answer = _python("-c", program, repository=repository)
+    assert time.monotonic() - start < 5
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert 1 <= answer.stderr.count("\n") <= 2
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_module_is_the_command(repository: Path) -> None:
+    answer = _python("-m", "finetune", "train", "training.max_step=3", repository=repository)
+    assert answer.returncode == 2
+    assert answer.stderr == "finetune train: unknown setting training.max_step; did you mean training.max_steps?\n"
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "doctor"])
+def test_a_setting_with_a_wrong_letter_is_unknown_and_the_right_one_is_named(command: str) -> None:
+    known = known_settings(command, [])
+    own = [field.name for field in own_fields(COMMANDS[command])]
+    misspelt = [(name, wrong) for name in (own or known) for wrong in _misspellings(name) if wrong not in known]
+    tried = random.Random(0).sample(misspelt, min(len(misspelt), 1500))
+    found = [near(wrong, known)[:1] == [name] for name, wrong in tried]
+    assert sum(found) >= 0.9 * len(tried)
+
+
+def test_a_misspelt_setting_never_passes_the_parser() -> None:
+    known = known_settings("train", [])
+    register("train")
+    with initialize_config_module("conf", version_base="1.3"):
+        composed = compose("train")
+    pick = random.Random(0)
+    for name in (name for name in known if name not in ("experiment", "debug")):
+        wrong = pick.choice([wrong for wrong in _misspellings(name) if wrong not in known])
+        settings = composed.copy()
+        OmegaConf.update(settings, wrong, 1, force_add=True)
+        with pytest.raises(ValueError, match=rf"unknown setting {wrong.partition('.')[0]}|must be"):
+            parse(settings)
+
+
+def test_the_bare_command_lists_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for command in COMMANDS:
+        (line,) = [line for line in lines if line.startswith(f"  {command} ")]
+        assert len(line.split()) > 4
+
+
+def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--version"], ["train", "--version"]):
+        assert run(words) == 0
+        assert capsys.readouterr().out == f"finetune {finetune.__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_the_groups_with_their_choices_and_three_examples(
+    command: str, capsys: pytest.CaptureFixture[str], repository: Path
+) -> None:
+    assert run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    for group in (folder for folder in (repository / "conf").iterdir() if any(folder.glob("*.yaml"))):
+        choices = ", ".join(sorted(path.stem for path in group.glob("*.yaml")))
+        assert f"{group.name}: {choices}\n" in text
+    assert len(_examples(text, command)) == 3
+    assert "runs" in text or command == "doctor"
+    assert all(len(line) <= 120 for line in text.splitlines() if not re.match(r"[a-z]+: ", line))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_example_of_the_help_works(
+    command: str, capsys: pytest.CaptureFixture[str], assembly: Assembly, first_run: Path
+) -> None:
+    run([command, "--help"])
+    for example in _examples(capsys.readouterr().out, command):
+        assembly.calls.clear()
+        assert run(_words(example)[1:]) == 0, example
+        assert {call[0] for call in assembly.calls} == {command}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_cfg_shows_every_setting_with_its_value(
+    command: str, capsys: pytest.CaptureFixture[str], assembly: Assembly
+) -> None:
+    assert run([command, "--cfg", "job", "training.max_steps=7"]) == 0
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert shown.training.max_steps == 7
+    assert shown.data.resize == "reference"
+    assert {*vars(RunConfig())} <= set(shown)
+    assert assembly.calls == []
+
+
+def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "seed=3", "--cfg", "job", "training.max_steps=7"]) == 0
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert (shown.seed, shown.training.max_steps) == (3, 7)
+
+
+def test_a_run_gets_the_configuration_its_name_and_its_overrides(assembly: Assembly) -> None:
+    assert run(["train", "recipe=ocr", "seed=3"]) == 0
+    ((command, config, overrides),) = assembly.calls
+    assert (command, config.seed, overrides) == ("train", 3, ["recipe=ocr", "seed=3"])
+    assert config.name == "ocr-scenes-tiny-lora-seed3"
+
+
+def test_nothing_is_written_by_the_command_line_itself(tmp_path: Path) -> None:
+    assert run(["train"]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_jobs_of_a_sweep_have_folders_of_their_own(assembly: Assembly) -> None:
+    assert run(["train", "-m", "seed=0,1", "training.max_steps=3,4", "name=mine"]) == 0
+    assert len({config.name for _, config, _ in assembly.calls}) == 4
+    assert all(config.name.startswith("mine-") for _, config, _ in assembly.calls)
+    assert {tuple(overrides)[:2] for _, _, overrides in assembly.calls} == {
+        (f"seed={seed}", f"training.max_steps={steps}") for seed in (0, 1) for steps in (3, 4)
+    }
+
+
+def test_a_failing_job_does_not_stop_a_sweep(assembly: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "-m", "seed=0,1", "training.label_smoothing=2,0"]) == 2
+    assert len(assembly.calls) == 2
+    assert capsys.readouterr().err.count("training.label_smoothing must be between") == 2
+
+
+def test_an_earlier_run_lends_its_configuration(assembly: Assembly, first_run: Path) -> None:
+    assert run(["evaluate", "run=runs/first", "weights=best", "evaluation.num_beams=4"]) == 0
+    ((_, config, command),) = assembly.calls
+    assert (config.runs, config.name) == ("runs", "first")
+    assert (config.dataset.root, config.training.max_steps, config.evaluation.num_beams) == ("cells", 9, 4)
+    assert command == EvaluateCommand(run="runs/first", weights="best")
+
+
+def test_a_run_may_be_moved_to_a_folder_with_any_name(assembly: Assembly, first_run: Path) -> None:
+    moved = Path("a folder, with = signs").resolve()
+    first_run.rename(moved)
+    assert run(["export", f"run='{moved}'", "format=merged"]) == 0
+    ((_, config, command),) = assembly.calls
+    assert (config.runs, config.name) == (str(moved.parent), moved.name)
+    assert command.format is ExportFormat.merged
+
+
+def test_another_data_set_replaces_the_runs_own(assembly: Assembly, first_run: Path) -> None:
+    assert run(["evaluate", "run=runs/first", "dataset=scenes"]) == 0
+    ((_, config, _),) = assembly.calls
+    assert type(config.dataset).__name__ == "Scenes"
+    assert config.training.max_steps == 9
+
+
+def test_choices_of_the_users_own_are_found(assembly: Assembly) -> None:
+    folder = Path("mine/experiment")
+    folder.mkdir(parents=True)
+    (folder / "quick.yaml").write_text("# @package _global_\ntraining:\n  max_steps: 2\n")
+    assert run(["train", "--config-dir", "mine", "experiment=quick"]) == 0
+    ((_, config, _),) = assembly.calls
+    assert config.training.max_steps == 2
+    assert config.name == "detection-scenes-tiny-lora-quick-seed0"
+
+
+def test_a_misspelt_setting_in_a_file_of_the_users_own_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("mine/experiment")
+    folder.mkdir(parents=True)
+    (folder / "quick.yaml").write_text("# @package _global_\ntraining:\n  max_step: 2\n")
+    assert run(["train", "--config-dir", "mine", "experiment=quick"]) == 2
+    assert "unknown setting training.max_step; did you mean training.max_steps?" in capsys.readouterr().err
+
+
+class Stopped(Exception):  # noqa: N818
+    exit_code = 75
+
+
+class NotFinite(ValueError):  # noqa: N818
+    exit_code = 3
+
+
+def _raise(error: BaseException) -> Callable[[], None]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "message"),
+    [
+        (lambda: at_least("rows", 0, 1), 2, "finetune train: rows must be at least 1, got 0\n"),
+        (_raise(Stopped("saved step 7; start it again")), 75, "finetune train: saved step 7; start it again\n"),
+        (
+            _raise(NotFinite("loss is nan\nat step 3\nsamples a, b")),
+            3,
+            "finetune train: loss is nan\nat step 3 samples a, b\n",
+        ),
+        (_raise(KeyboardInterrupt()), 130, "finetune train: interrupted\n"),
+    ],
+)
+def test_what_a_run_raises_becomes_its_exit_code(
+    action: Callable[[], None], code: int, message: str, assembly: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assembly.action = action
+    assert run(["train"]) == code
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault"), TypeError("a fault"), ValueError("a fault elsewhere")])
+def test_a_fault_of_ours_keeps_its_traceback(
+    error: Exception, assembly: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assembly.action = _raise(error)
+    assert run(["train"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_stopped_job_stops_the_sweep(assembly: Assembly) -> None:
+    assembly.action = _raise(Stopped("saved"))
+    assert run(["train", "-m", "seed=0,1,2"]) == 75
+    assert len(assembly.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("finetune ", set(COMMANDS)),
+        ("finetune e", {"evaluate", "export"}),
+        ("finetune train rec", {"recipe=", "recipe."}),
+        ("finetune train recipe=det", {"recipe=detection"}),
+        ("finetune train seed=3 training.max", {"training.max_steps="}),
+        ("finetune export for", {"format="}),
+        ("finetune nothing ", set()),
+    ],
+)
+def test_a_shell_completes_commands_choices_and_settings(
+    line: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    assert run(["-sc", "query=bash"]) == 0
+    assert set(capsys.readouterr().out.split()) == expected
+
+
+def test_completion_is_installed_for_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-sc", "install=bash"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion finetune")
+
+
+def test_bash_itself_completes(tmp_path: Path, repository: Path) -> None:
+    script = tmp_path / "finetune"
+    script.write_text(f"#!{sys.executable}\nfrom finetune.cli import main\nmain()\n")
+    script.chmod(0o755)
+    asks = 'eval "$(finetune -sc install=bash)"; COMP_LINE="finetune train rec"; COMP_POINT=18; COMP_CWORD=2; '
+    asks += 'hydra_bash_completion; echo "${COMPREPLY[@]}"'
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(repository)}
+    answer = subprocess.run(["bash", "-c", asks], env=environment, capture_output=True, text=True, timeout=60)
+    assert answer.stdout.split() == ["recipe.", "recipe="]
+
+
+def _words(line: str) -> list[str]:
+    """Split a line as a shell would, with single quotes alone."""
+    return [re.sub("'", "", word) for word in re.findall(r"(?:'[^']*'|\S)+", line)]
+
+
+def _examples(text: str, command: str) -> list[str]:
+    return [line for line in text.splitlines() if re.match(rf"finetune {command}(?!\S)", line)]
+
+
+def _misspellings(name: str) -> Iterator[str]:
+    """Drop, double and swap every letter of a name."""
+    for index, letter in enumerate(name):
+        if letter.isalpha():
+            yield name[:index] + name[index + 1 :]
+            yield name[:index] + letter + name[index:]
+            following = name[index + 1 : index + 2]
+            if following.isalpha() and following != letter:
+                yield name[:index] + following + letter + name[index + 2 :]
+
+
+def _python(*arguments: str, repository: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
