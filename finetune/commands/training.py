@@ -46,16 +46,17 @@ def train(
     require_resumable(config)
     training_set = TrainingSet(ingredients=training, seed=config.seed)
     total_steps = steps_of(config, len(training_set))
-    with StopSignals() as signals:
-        session = open_session(config, is_adapted=True)
-        session.ranks.on_main(lambda: _claim_folder(session, overrides))
-        reporter = reporter_for(session, session.folder)
-        with told(session, reporter, session.folder):
-            reporter.start(describe_run(session, total_steps))
-            _introduce(session, reporter, training_set)
-            run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
-            if config.tracking.wants_adapter:
-                session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, total_steps))
+    config.schedule.check(total_steps)
+    session = open_session(config, is_adapted=True)
+    session.ranks.on_main(lambda: _claim_folder(session, overrides))
+    reporter = reporter_for(session, session.folder)
+    with told(session, reporter, session.folder):
+        reporter.start(describe_run(session, total_steps))
+        _introduce(session, reporter, training_set)
+        with StopSignals() as signals:
+            counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
+        if config.tracking.wants_adapter:
+            session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, counters.step))
     session.ranks.end()
 
 

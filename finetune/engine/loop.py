@@ -1,0 +1,210 @@
+"""The training loop: step, evaluate, save, stop, in this order and nothing else.
+
+Everything that decides what comes next is in `Counters` or is a pure function of the step, so that a run that was
+interrupted anywhere and resumed prints the same losses, to the last digit, as one that was not.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from finetune.data.loader import Window
+from finetune.engine.checkpoint import CheckpointStore, Snapshot
+from finetune.engine.counters import Counters, IsBetter, after_evaluation, after_step
+from finetune.engine.identity import Identity
+from finetune.engine.optimizer_state import load_optimizer_state, optimizer_state
+from finetune.engine.signals import StopSignals
+from finetune.engine.step import Learner, Outcome, StepReport, train_step
+from finetune.engine.stops import InterruptedRunError, NonFiniteError, PreemptedError
+from finetune.engine.throughput import Throughput, peak_memory_gib
+from finetune.model.trained import load_trained_state, trained_state
+from finetune.reporting.reporter import Reporter
+from finetune.settings import CheckpointSettings, EvaluationSettings
+
+_MOST_BAD_STEPS = 3
+_NUM_NAMED_SAMPLES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """All parts of a training run, connected.
+
+    Args:
+        windows: This rank's part of the steps from one number to below another (`TrainingLoader.windows`).
+        evaluate: Scores the model as it is after so many steps, the same on every rank; None: given up half-way,
+            because a signal asked to stop.
+        is_better: Whether the named score's new value beats the old one.
+        identity: The settings that a resumed run must share.
+        max_skips: Samples that may be left out before the run stops.
+    """
+
+    learner: Learner
+    windows: Callable[[int, int], Iterator[Window]]
+    checkpoints: CheckpointStore
+    reporter: Reporter
+    signals: StopSignals
+    evaluate: Callable[[int], Mapping[str, float] | None]
+    is_better: IsBetter
+    identity: Identity
+    evaluation: EvaluationSettings
+    checkpoint: CheckpointSettings
+    max_skips: int
+
+
+def train(run: Training) -> Counters:
+    """Train from the newest checkpoint, or from the beginning, to the end.
+
+    Returns:
+        The final counters; the last state is saved.
+
+    Raises:
+        RunStoppedError: Of the kind that says why the run ended early; its exit code is the process's.
+        ValueError: If the checkpoints are those of another run, or too many samples cannot be used.
+    """
+    counters = resume(run)
+    saved = counters
+    throughput = Throughput()
+    windows = cast("Generator[Window]", run.windows(counters.step, run.learner.rules.total_steps))
+    with closing(windows):
+        while True:
+            stop = _requested_stop(run, counters)
+            if stop is None and _evaluation_is_due(run, counters):
+                counters = _evaluate(run, counters)
+                stop = _requested_stop(run, counters)
+            if counters != saved and (stop or _checkpoint_is_due(run, counters)):
+                save(run, counters)
+                saved = counters
+            if stop:
+                raise stop
+            if _is_over(run, counters):
+                return counters
+            started = time.monotonic()
+            window = next(windows)
+            report = train_step(run.learner, window.step, window.batches)
+            throughput.add(report, time.monotonic() - started)
+            counters = _count(run, counters, window, report)
+            _report(run, counters, report, throughput)
+
+
+def resume(run: Training) -> Counters:
+    """Put the newest checkpoint's state into the learner; without one, nothing changes and counting starts at 0."""
+    learner = run.learner
+    step = learner.ranks.on_main(run.checkpoints.newest)
+    learner.losses.train()
+    if step is None:
+        run.reporter.rewind(-1)
+        return Counters()
+    snapshot = run.checkpoints.read(step)
+    if snapshot.state["identity"] != run.identity.sha256:
+        raise ValueError(f"{run.checkpoints.path(step)} was saved by a run with other settings; it cannot be continued")
+    load_trained_state(learner.model, snapshot.trained)
+    load_optimizer_state(learner.optimizer, snapshot.optimizer, snapshot.state["optimizer"])
+    learner.ranks.load_scaler_state(snapshot.state["scaler"])
+    learner.ranks.on_main(lambda: run.checkpoints.set_aside_after(step))
+    # What was logged after the checkpoint will be logged again.
+    run.reporter.rewind(step)
+    run.reporter.say(f"continuing after step {step} of {learner.rules.total_steps}")
+    return Counters(**snapshot.state["counters"])
+
+
+def save(run: Training, counters: Counters) -> None:
+    """Commit the state of training as a checkpoint."""
+    learner = run.learner
+    tensors, values = optimizer_state(learner.optimizer)
+    snapshot = Snapshot(
+        step=counters.step,
+        best_step=counters.best_step,
+        trained=trained_state(learner.model),
+        optimizer=tensors,
+        state={
+            "identity": run.identity.sha256,
+            "counters": asdict(counters),
+            "optimizer": values,
+            "scaler": learner.ranks.scaler_state(),
+        },
+    )
+    learner.ranks.on_main(lambda: run.checkpoints.save(snapshot))
+
+
+def _evaluation_is_due(run: Training, counters: Counters) -> bool:
+    step, every = counters.step, run.evaluation.every_steps
+    if counters.evaluated_step == step:
+        return False
+    if step == 0 and run.evaluation.before_training:
+        return True
+    return step == run.learner.rules.total_steps or (step > 0 and every is not None and step % every == 0)
+
+
+def _checkpoint_is_due(run: Training, counters: Counters) -> bool:
+    step, every = counters.step, run.checkpoint.every_steps
+    is_best = counters.best_step == step
+    return is_best or _is_over(run, counters) or (step > 0 and every is not None and step % every == 0)
+
+
+def _is_over(run: Training, counters: Counters) -> bool:
+    patience = run.evaluation.patience
+    is_out_of_patience = patience is not None and counters.evaluations_since_best >= patience
+    return is_out_of_patience or counters.step == run.learner.rules.total_steps
+
+
+def _evaluate(run: Training, counters: Counters) -> Counters:
+    """Evaluate, and take note if that was not cut short. Training's randomness does not depend on it."""
+    scores = run.learner.ranks.broadcast(run.evaluate(counters.step))
+    run.learner.losses.train()
+    if scores is None:
+        return counters
+    run.reporter.log(scores, counters.step)
+    return after_evaluation(counters, scores, run.evaluation.best_metric, run.is_better)
+
+
+def _requested_stop(run: Training, counters: Counters) -> InterruptedRunError | PreemptedError | None:
+    """Return why the run must stop now, if any rank was asked to."""
+    interrupted, preempted = run.learner.ranks.sum([float(run.signals.interrupted), float(run.signals.preempted)])
+    where = f"after step {counters.step} of {run.learner.rules.total_steps}"
+    if interrupted:
+        return InterruptedRunError(f"interrupted {where}; the same command continues from there")
+    if preempted:
+        return PreemptedError(f"asked to end {where}; the same command continues from there")
+    return None
+
+
+def _count(run: Training, counters: Counters, window: Window, report: StepReport) -> Counters:
+    """Count a step and what was left out of it, over all ranks; refuse what must not go on."""
+    num_skips, num_notes = run.learner.ranks.sum([float(len(window.skips)), float(len(window.notes))])
+    skips, notes = list(window.skips), Counter(window.notes)
+    if num_skips or num_notes:
+        gathered = run.learner.ranks.gather([(window.skips, window.notes)])
+        skips = [skip for skips, _ in gathered for skip in skips]
+        notes = sum((Counter(notes) for _, notes in gathered), Counter())
+    counters = after_step(counters, report, num_skips=len(skips), notes=notes)
+    if skips:
+        run.reporter.log_skips(skips, counters.step)
+    if counters.num_skips > run.max_skips:
+        raise ValueError(
+            f"{counters.num_skips} samples were skipped, data.max_skips allows {run.max_skips}; the last one: "
+            f"{skips[-1].to_error()}. See skips.jsonl in the run's folder"
+        )
+    return counters
+
+
+def _report(run: Training, counters: Counters, report: StepReport, throughput: Throughput) -> None:
+    """Log a step, and stop where the numbers stay bad."""
+    step, rules = counters.step, run.learner.rules
+    is_bad = report.outcome is Outcome.non_finite
+    if step % rules.training.log_every_steps == 0 or step == rules.total_steps or is_bad:
+        rates = {f"learning_rate/{part}": rate for part, rate in report.learning_rates.items()}
+        memory = peak_memory_gib(run.learner.ranks.device)
+        values = {"loss": report.loss, "grad_norm": report.grad_norm, **rates, "memory_gib": memory}
+        run.reporter.log({**values, **throughput.take()}, step)
+    if is_bad:
+        names = ", ".join(report.suspects[:_NUM_NAMED_SAMPLES])
+        problem = f"step {step}: loss {report.loss}, gradient norm {report.grad_norm}; samples: {names}"
+        run.reporter.warn(f"{problem}. No weight was changed")
+        if counters.bad_steps_in_a_row == _MOST_BAD_STEPS:
+            raise NonFiniteError(
+                f"{problem}. {_MOST_BAD_STEPS} steps in a row were not finite; look at these samples, lower "
+                "optimizer.learning_rate, or use training.precision=fp32"
+            )

@@ -1,0 +1,221 @@
+"""The choice of optimizer, and which parameters it treats how.
+
+Weight decay means what it means in torch's AdamW for all four: each update first multiplies a weight by
+(1 - learning rate * weight_decay). The original's decay is not multiplied by the learning rate; its `wd` is this
+weight_decay times its learning rate (1e-6 at 1e-5 is 0.1 here).
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from finetune.engine.parameter_groups import check_decay_parts
+from finetune.settings import above, at_least, between
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+_ORIGINAL_DECAY_PARTS = ("image_encoder", "connector")
+
+
+@runtime_checkable
+class OptimizerChoice(Protocol):
+    """What `conf/optimizer/*.yaml` names: a frozen dataclass of hyperparameters.
+
+    Args:
+        learning_rate: At the schedule's peak, before the multiplier of each part.
+        weight_decay: As torch's AdamW means it.
+        decay_parts: The parts whose kernels decay.
+        decay_adapters: Whether adapters' matrices decay too, in every part.
+    """
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
+
+    @property
+    def decay_parts(self) -> list[str]: ...
+
+    @property
+    def decay_adapters(self) -> bool: ...
+
+    def check(self) -> None:
+        """Refuse an optimizer that cannot run here.
+
+        Raises:
+            ValueError: Naming the setting and what to install.
+        """
+        ...
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
+        """Return the torch optimizer over groups of named parameters (`finetune.engine.parameter_groups`)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled weight decay; the defaults of the original.
+
+    Args:
+        learning_rate: At the schedule's peak. The default suits adapters; the original fine-tunes in full at 1e-5.
+        decay_parts: The parts whose kernels decay: weights of two dimensions or more, no norms, biases, embeddings.
+        decay_adapters: Whether adapters' matrices decay too, in every part.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1
+    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_adapters: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        _check_moments(self.beta1, self.beta2, self.epsilon)
+
+    def check(self) -> None:
+        """Nothing to refuse: torch has it."""
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
+        """Return torch's AdamW."""
+        import torch
+
+        return torch.optim.AdamW(groups, betas=(self.beta1, self.beta2), eps=self.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW8bit:
+    """AdamW whose moments take one byte each, by bitsandbytes: a quarter of the memory.
+
+    Args:
+        learning_rate: At the schedule's peak.
+        decay_parts: The parts whose kernels decay: weights of two dimensions or more, no norms, biases, embeddings.
+        decay_adapters: Whether adapters' matrices decay too, in every part.
+        min_8bit_size: Tensors of fewer elements keep full moments.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.1
+    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_adapters: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    min_8bit_size: int = 4096
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        _check_moments(self.beta1, self.beta2, self.epsilon)
+        at_least("min_8bit_size", self.min_8bit_size, 1)
+
+    def check(self) -> None:
+        """Refuse to run without bitsandbytes."""
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise ValueError(
+                "optimizer=adamw8bit needs bitsandbytes, which is not installed; "
+                "run `pip install 'paligemma-finetune[bnb]'` or choose optimizer=adamw"
+            )
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
+        """Return bitsandbytes' AdamW8bit."""
+        import bitsandbytes
+
+        optimizer: Optimizer = bitsandbytes.optim.AdamW8bit(
+            groups, betas=(self.beta1, self.beta2), eps=self.epsilon, min_8bit_size=self.min_8bit_size
+        )
+        return optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adafactor:
+    """Adafactor by torch: row and column sums instead of second moments, no first moment.
+
+    Args:
+        learning_rate: Of the update relative to the weight's own size, as torch means it; it also caps 1/sqrt(step).
+        decay_parts: The parts whose kernels decay: weights of two dimensions or more, no norms, biases, embeddings.
+        decay_adapters: Whether adapters' matrices decay too, in every part.
+        beta2_decay: Exponent of the second moment's averaging window.
+        clip_threshold: Largest root mean square of one tensor's update.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_adapters: bool = False
+    beta2_decay: float = -0.8
+    clip_threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        between("beta2_decay", self.beta2_decay, -10, 0)
+        at_least("clip_threshold", self.clip_threshold, 1)
+
+    def check(self) -> None:
+        """Nothing to refuse: torch has it."""
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
+        """Return torch's Adafactor."""
+        import torch
+
+        return torch.optim.Adafactor(groups, beta2_decay=self.beta2_decay, d=self.clip_threshold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """Stochastic gradient descent with momentum.
+
+    Args:
+        learning_rate: At the schedule's peak.
+        decay_parts: The parts whose kernels decay: weights of two dimensions or more, no norms, biases, embeddings.
+        decay_adapters: Whether adapters' matrices decay too, in every part.
+    """
+
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.0
+    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_adapters: bool = False
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        between("momentum", self.momentum, 0, 0.9999)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0, got momentum=0")
+
+    def check(self) -> None:
+        """Nothing to refuse: torch has it."""
+
+    def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
+        """Return torch's SGD with the weight decay of AdamW."""
+        import torch
+
+        # torch's own weight_decay for SGD is added to the gradient, and so to the momentum.
+        decays = [group["weight_decay"] for group in groups]
+        groups = [{**group, "weight_decay": 0.0} for group in groups]
+        optimizer = torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov)
+
+        def decay(optimizer: "Optimizer", args: object, kwargs: object) -> None:
+            with torch.no_grad():
+                for group, weight_decay in zip(optimizer.param_groups, decays, strict=True):
+                    for parameter in group["params"] if weight_decay else ():
+                        parameter.mul_(1 - group["lr"] * weight_decay)
+
+        optimizer.register_step_pre_hook(decay)
+        return optimizer
+
+
+def _check_common(choice: OptimizerChoice) -> None:
+    above("learning_rate", choice.learning_rate, 0)
+    at_least("weight_decay", choice.weight_decay, 0)
+    check_decay_parts(choice.decay_parts)
+
+
+def _check_moments(beta1: float, beta2: float, epsilon: float) -> None:
+    between("beta1", beta1, 0, 0.999999)
+    between("beta2", beta2, 0, 0.999999)
+    above("epsilon", epsilon, 0)

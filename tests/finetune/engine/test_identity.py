@@ -1,0 +1,57 @@
+"""A run keeps its settings, and a resume with others is told which."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finetune.engine.identity import Identity, canonical_json, read_identity, require_same, write_identity
+
+SETTINGS = {"seed": 0, "optimizer": {"learning_rate": 1e-4, "decay_parts": ["connector"]}, "schedule": {}}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=30)  # the disk decides how long one takes
+@given(values=st.dictionaries(st.text(), json_values, max_size=4))
+def test_an_identity_comes_back_from_its_file(
+    values: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "identity.json"
+    write_identity(path, Identity(settings=values))
+    assert read_identity(path) == Identity(settings=values)
+    assert [file.name for file in path.parent.iterdir()] == ["identity.json"]
+
+
+def test_the_fingerprint_ignores_the_order_of_keys_and_nothing_else() -> None:
+    assert Identity(settings={"a": 1, "b": 2}).sha256 == Identity(settings={"b": 2, "a": 1}).sha256
+    assert Identity(settings={"a": 1}).sha256 != Identity(settings={"a": 1.5}).sha256
+    assert canonical_json({"b": [1, 2.5], "a": None}) == '{"a":null,"b":[1,2.5]}'
+
+
+def test_the_same_settings_may_continue() -> None:
+    require_same(Identity(settings=SETTINGS), Identity(settings=dict(reversed(SETTINGS.items()))), Path("runs/x"))
+
+
+def test_other_settings_are_refused_with_one_line_for_each() -> None:
+    changed = {"seed": 1, "optimizer": {"learning_rate": 1e-3, "decay_parts": ["connector"]}, "model": {"path": "p"}}
+    with pytest.raises(ValueError, match="runs/x was started with other settings") as refusal:
+        require_same(Identity(settings=SETTINGS), Identity(settings=changed), Path("runs/x"))
+    assert str(refusal.value).splitlines()[1:] == [
+        '  model.path: was (not set), is now "p"',
+        "  optimizer.learning_rate: was 0.0001, is now 0.001",
+        "  schedule: was {}, is now (not set)",
+        "  seed: was 0, is now 1",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "null", '{"settings": {}}', '{"settings": {"a": 2}, "sha256": "0"}'])
+def test_a_changed_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "identity.json"
+    path.write_text(damage)
+    with pytest.raises(ValueError, match=r"identity\.json has other content than was written"):
+        read_identity(path)

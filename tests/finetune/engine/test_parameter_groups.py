@@ -1,0 +1,85 @@
+"""Which parameters decay and how fast each trains, on real module trees."""
+
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from finetune.engine.optimizer import AdamW
+from finetune.engine.parameter_groups import parameter_groups
+from finetune.model.parts import Part, part_of
+from finetune.peft.full import FullFineTuning
+from finetune.peft.lora import Lora
+from finetune.settings import PartFlags, PartMultipliers, Precision
+
+BuildModel = Callable[..., nn.Module]
+
+
+def decaying(model: nn.Module, choice: AdamW) -> set[str]:
+    groups = parameter_groups(model, choice, PartMultipliers())
+    return {name for group in groups if group["weight_decay"] for name, _ in group["params"]}
+
+
+@pytest.fixture
+def full_model(small_paligemma: BuildModel) -> nn.Module:
+    return small_paligemma(2).requires_grad_(True)
+
+
+@pytest.fixture
+def lora_model(small_paligemma: BuildModel) -> nn.Module:
+    model = small_paligemma(2).requires_grad_(False)
+    Lora(rank=2, use_dora=True, fully_trained=["connector"]).apply(model, PartFlags(), Precision.fp32)
+    return model
+
+
+def test_every_trainable_parameter_is_in_exactly_one_group_by_name(full_model: nn.Module) -> None:
+    groups = parameter_groups(full_model, AdamW(), PartMultipliers())
+    named = [pair for group in groups for pair in group["params"]]
+    assert len(named) == len({name for name, _ in named})
+    assert {name: id(parameter) for name, parameter in named} == {
+        name: id(parameter) for name, parameter in full_model.named_parameters()
+    }
+    assert all(part_of(name).value == group["part"] for group in groups for name, _ in group["params"])
+
+
+def test_by_default_the_kernels_of_image_encoder_and_connector_decay_and_nothing_else(full_model: nn.Module) -> None:
+    names = decaying(full_model, AdamW())
+    assert {part_of(name) for name in names} == {Part.image_encoder, Part.connector}
+    assert any("patch_embedding.weight" in name for name in names), "the patch projection is a kernel"
+    assert any("multi_modal_projector.linear.weight" in name for name in names)
+    assert any("q_proj.weight" in name for name in names)
+    for stranger in ("position_embedding", "bias", "norm"):
+        assert not any(stranger in name for name in names)
+
+
+def test_decay_parts_can_name_the_decoder_but_embeddings_and_norms_never_decay(full_model: nn.Module) -> None:
+    names = decaying(full_model, AdamW(decay_parts=[part.value for part in Part]))
+    assert any("language_model" in name for name in names)
+    parameters = dict(full_model.named_parameters())
+    assert all(parameters[name].ndim >= 2 and "embed_tokens" not in name for name in names)
+
+
+def test_adapters_decay_only_on_request_and_then_in_every_part(lora_model: nn.Module) -> None:
+    assert decaying(lora_model, AdamW()) == {"model.multi_modal_projector.linear.weight"}
+    names = decaying(lora_model, AdamW(decay_adapters=True, decay_parts=[]))
+    matrices = {name for name, p in lora_model.named_parameters() if "lora_A" in name or "lora_B" in name}
+    assert matrices
+    assert names == matrices, "DoRA's magnitudes are vectors and stay"
+
+
+def test_each_part_has_its_own_learning_rate(full_model: nn.Module) -> None:
+    groups = parameter_groups(full_model, AdamW(learning_rate=1e-3), PartMultipliers(image_encoder=0.1, decoder=2.0))
+    rates = {group["part"]: group["peak_learning_rate"] for group in groups}
+    assert rates == pytest.approx({"image_encoder": 1e-4, "connector": 1e-3, "embeddings": 1e-3, "decoder": 2e-3})
+    assert all(group["lr"] == group["peak_learning_rate"] for group in groups)
+
+
+def test_frozen_parameters_are_in_no_group(small_paligemma: BuildModel) -> None:
+    model = small_paligemma(1).requires_grad_(False)
+    FullFineTuning().apply(model, PartFlags(image_encoder=True, embeddings=True), Precision.fp32)
+    assert {group["part"] for group in parameter_groups(model, AdamW(), PartMultipliers())} == {"connector", "decoder"}
+
+
+def test_a_model_without_trainable_parameters_is_refused(small_paligemma: BuildModel) -> None:
+    with pytest.raises(ValueError, match="nothing trains"):
+        parameter_groups(small_paligemma(1).requires_grad_(False), AdamW(), PartMultipliers())
