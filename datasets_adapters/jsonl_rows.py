@@ -1,0 +1,167 @@
+"""From one parsed line to a sample, field by field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
+from datasets_adapters.masks import read_mask
+from datasets_adapters.paths import find_file, stored_size
+from datasets_adapters.rows import (
+    RowPlace,
+    check_fields,
+    nearest,
+    optional_text,
+    optional_texts,
+    quote,
+    read_flag,
+    read_id,
+    read_size,
+    read_text,
+)
+from finetune.masks import Mask
+from finetune.types import ImageFile, Instance, Sample
+
+_FIELDS = (
+    "id",
+    "image",
+    "width",
+    "height",
+    "prefix",
+    "suffix",
+    "captions",
+    "question",
+    "answers",
+    "text",
+    "box_format",
+    "boxes",
+)
+_BOX_FIELDS = ("label", "box", "mask", "is_crowd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """What the settings say about lines."""
+
+    image_folder: Path
+    box_format: BoxFormat | None
+    bad_boxes: BadBoxes
+    label_set: tuple[str, ...]
+    allow_empty_suffix: bool
+
+
+def read_row(row: Mapping[str, object], rules: RowRules, origin: str) -> Sample:
+    """Read a line. Without an `id`, its origin is its identifier.
+
+    Raises:
+        BadSampleError: If a field is unknown, missing, of the wrong type, or breaks its rule.
+    """
+    nameless = RowPlace(origin=origin, sample_id="")
+    place = RowPlace(origin=origin, sample_id=read_id(row["id"], "id", nameless) if "id" in row else origin)
+    check_fields(row, _FIELDS, "", place)
+    images = _read_images(row, rules, place)
+    boxes = _read_list(row, "boxes", place)
+    size = read_size(row, place)
+    if size is None and boxes and _needs_size(boxes, row, rules, place):
+        size = stored_size(images[0], "image", place)
+    return Sample(
+        sample_id=place.sample_id,
+        origin=origin,
+        images=images,
+        image_size=size,
+        instances=None if boxes is None else _read_boxes(boxes, row, rules, size, place),
+        label_set=rules.label_set,
+        captions=optional_texts(row, "captions", place),
+        question=optional_text(row, "question", place),
+        answers=optional_texts(row, "answers", place),
+        text=optional_text(row, "text", place, may_be_empty=True),
+        prefix=optional_text(row, "prefix", place, may_be_empty=True, location_tokens=True),
+        suffix=optional_text(row, "suffix", place, may_be_empty=rules.allow_empty_suffix, location_tokens=True),
+    )
+
+
+def _read_list(row: Mapping[str, object], name: str, place: RowPlace) -> list[object] | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, list):
+        place.refuse(name, "wrong-type", f"must be a list of objects, got {quote(value)}")
+    return value
+
+
+def _read_images(row: Mapping[str, object], rules: RowRules, place: RowPlace) -> tuple[ImageFile, ...]:
+    value = row.get("image")
+    if value is None:
+        place.refuse("image", "missing-field", f"is missing: give the image's name, seen from {rules.image_folder}")
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        place.refuse("image", "wrong-type", f"must be a file name or a list of them, got {quote(value)}")
+    return tuple(ImageFile(name=n, path=find_file(rules.image_folder, n, "image", place)) for n in names)
+
+
+def _needs_size(boxes: list[object], row: Mapping[str, object], rules: RowRules, place: RowPlace) -> bool:
+    """Whether something is in pixels of an image whose size the row does not give."""
+    has_masks = any(isinstance(box, Mapping) and box.get("mask") is not None for box in boxes)
+    return has_masks or _read_format(row, rules, place).unit == "pixels"
+
+
+def _read_format(row: Mapping[str, object], rules: RowRules, place: RowPlace) -> BoxFormat:
+    value = row.get("box_format")
+    known = [member.value for member in BoxFormat]
+    if value is None and rules.box_format is not None:
+        return rules.box_format
+    if value is None:
+        message = f"is not declared: set dataset.box_format, or give it in the line; known: {', '.join(known)}"
+        place.refuse("box_format", "undeclared-box-format", message)
+    if value not in known:
+        place.refuse("box_format", "unknown-box-format", f"{quote(value)} is unknown; {nearest(str(value), known)}")
+    return BoxFormat(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What all boxes of one line share."""
+
+    rules: RowRules
+    box_format: BoxFormat
+    image_size: tuple[int, int] | None
+    place: RowPlace
+
+
+def _read_boxes(
+    boxes: list[object], row: Mapping[str, object], rules: RowRules, size: tuple[int, int] | None, place: RowPlace
+) -> tuple[Instance, ...]:
+    if not boxes:
+        return ()
+    frame = _Frame(rules=rules, box_format=_read_format(row, rules, place), image_size=size, place=place)
+    instances = [_read_instance(value, frame, f"boxes[{index}]") for index, value in enumerate(boxes)]
+    return tuple(instance for instance in instances if instance is not None)
+
+
+def _read_instance(value: object, frame: _Frame, field_name: str) -> Instance | None:
+    """Read one labelled box, or None where it was repaired away."""
+    place, labels = frame.place, frame.rules.label_set
+    if not isinstance(value, Mapping):
+        place.refuse(field_name, "wrong-type", f"must be an object with label and box, got {quote(value)}")
+    check_fields(value, _BOX_FIELDS, f"{field_name}.", place)
+    label = read_text(value.get("label"), f"{field_name}.label", place)
+    if label not in labels:
+        message = f"{quote(label)} is not among dataset.labels; {nearest(label, labels)}"
+        place.refuse(f"{field_name}.label", "unknown-label", message)
+    box = read_box(
+        value.get("box"),
+        frame.box_format,
+        frame.image_size,
+        f"{field_name}.box",
+        place,
+        bad_boxes=frame.rules.bad_boxes,
+    )
+    if box is None:
+        return None
+    is_crowd = read_flag(value.get("is_crowd", False), f"{field_name}.is_crowd", place)
+    return Instance(label=label, box=box, mask=_read_own_mask(value, frame, field_name), is_crowd=is_crowd)
+
+
+def _read_own_mask(value: Mapping[str, object], frame: _Frame, field_name: str) -> Mask | None:
+    if value.get("mask") is None:
+        return None
+    assert frame.image_size is not None, "a line with masks has its size read"
+    return read_mask(value["mask"], frame.image_size, frame.rules.image_folder, f"{field_name}.mask", frame.place)

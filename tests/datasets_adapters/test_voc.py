@@ -1,0 +1,159 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from datasets_adapters.boxes import BadBoxes
+from datasets_adapters.voc import Voc
+from finetune.geometry import Box
+from finetune.types import BadSampleError, ImageFile
+
+GOOD = """<annotation><size><width>200</width><height>100</height><depth>3</depth></size>
+<object><name>cat</name><difficult>0</difficult>
+<bndbox><xmin>21</xmin><ymin>11</ymin><xmax>100</xmax><ymax>40</ymax></bndbox></object>
+<object><name>dog</name><difficult>1</difficult>
+<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>200</xmax><ymax>100</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder in ("ImageSets/Main", "Annotations", "JPEGImages"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("a", "b"):
+        Image.new("RGB", (200, 100)).save(tmp_path / "JPEGImages" / f"{name}.jpg")
+        (tmp_path / "Annotations" / f"{name}.xml").write_text(GOOD)
+    (tmp_path / "ImageSets/Main/train.txt").write_text("b\r\n\na\n")
+    (tmp_path / "ImageSets/Main/val.txt").write_text("a\n")
+    return tmp_path
+
+
+def test_boxes_are_counted_from_one_and_include_both_ends(root: Path) -> None:
+    source = Voc(root=str(root)).open("train")
+    assert [source[index].sample_id for index in range(len(source))] == ["b", "a"]
+    sample = source[1]
+    assert sample.image_size == (100, 200)
+    assert sample.label_set == ("cat", "dog")
+    assert sample.instances is not None
+    assert [instance.label for instance in sample.instances] == ["cat", "dog"]
+    assert sample.instances[0].box == Box(top=0.1, left=0.1, bottom=0.4, right=0.5)
+    assert sample.instances[1].box == Box(top=0, left=0, bottom=1, right=1)
+
+
+def test_difficult_objects_can_be_left_out(root: Path) -> None:
+    sample = Voc(root=str(root), keep_difficult=False).open("train")[0]
+    assert [instance.label for instance in sample.instances or ()] == ["cat"]
+
+
+def test_both_splits_know_the_same_labels(root: Path) -> None:
+    (root / "Annotations" / "b.xml").write_text(GOOD.replace("cat", "ant"))
+    dataset = Voc(root=str(root))
+    assert dataset.open("train").label_set == dataset.open("val").label_set == ("ant", "cat", "dog")
+    assert Voc(root=str(root), labels=["dog", "ant", "cat"]).open("val").label_set == ("dog", "ant", "cat")
+
+
+def test_an_image_without_objects_is_annotated(root: Path) -> None:
+    (root / "Annotations" / "b.xml").write_text(re.sub(r"<object>.*</object>", "", GOOD, flags=re.DOTALL))
+    assert Voc(root=str(root)).open("train")[0].instances == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "field_name", "code"),
+    [
+        ("<xmin>21<", "<xmin>121<", "object[0].bndbox", "inverted-box"),
+        ("<xmin>21<", "<xmin>-21<", "object[0].bndbox", "box-outside-image"),
+        ("<xmax>100<", "<xmax>300<", "object[0].bndbox", "box-outside-image"),
+        ("<xmax>100<", "<xmax>20<", "object[0].bndbox", "empty-box"),
+        ("<xmax>100<", "<xmax>NaN<", "object[0].bndbox[2]", "not-finite"),
+        ("<xmax>100<", "<xmax>wide<", "object[0].bndbox/xmax", "wrong-type"),
+        ("<xmax>100</xmax>", "", "object[0].bndbox/xmax", "wrong-type"),
+        ("<name>cat</name>", "", "object[0].name", "empty-text"),
+        ("<name>cat</name>", "<name>cta</name>", "object[0].name", "unknown-label"),
+        ("<width>200<", "<width>0<", "size/width", "wrong-type"),
+        ("<height>100</height>", "", "size/height", "wrong-type"),
+        ("</annotation>", "", "annotation", "not-xml"),
+        ("<annotation>", '<!DOCTYPE a [<!ENTITY x "y">]><annotation>', "annotation", "not-xml"),
+        ("<annotation>", '<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotation>', "annotation", "not-xml"),
+    ],
+)
+def test_a_bad_annotation_is_refused_with_its_reason(
+    root: Path, pattern: str, replacement: str, field_name: str, code: str
+) -> None:
+    assert pattern in GOOD
+    (root / "Annotations" / "a.xml").write_text(GOOD.replace(pattern, replacement))
+    source = Voc(root=str(root), labels=["cat", "dog"]).open("train")
+    assert source[0].sample_id == "b"
+    with pytest.raises(BadSampleError) as refusal:
+        source[1]
+    error = refusal.value
+    assert (error.origin, error.sample_id) == ("Annotations/a.xml", "a")
+    assert (error.field_name, error.code) == (field_name, code)
+
+
+def test_labels_are_scanned_past_a_broken_file(root: Path) -> None:
+    (root / "Annotations" / "b.xml").write_text("<annotation>")
+    source = Voc(root=str(root)).open("train")
+    assert source.label_set == ("cat", "dog")
+    with pytest.raises(BadSampleError, match="not-xml"):
+        source[0]
+
+
+@pytest.mark.parametrize("missing", ["Annotations/a.xml", "JPEGImages/a.jpg"])
+def test_a_missing_file_is_refused_when_the_sample_is_read(root: Path, missing: str) -> None:
+    (root / missing).unlink()
+    source = Voc(root=str(root)).open("train")
+    with pytest.raises(BadSampleError, match="missing-file"):
+        source[1]
+
+
+@pytest.mark.parametrize("name", ["../Annotations/a", "/etc/passwd"])
+def test_a_name_that_leaves_the_folder_is_refused(root: Path, name: str) -> None:
+    (root / "ImageSets/Main/train.txt").write_text(name + "\n")
+    with pytest.raises(BadSampleError) as refusal:
+        Voc(root=str(root)).open("train")[0]
+    assert refusal.value.code in ("path-escape", "absolute-path")
+
+
+def test_repair_clips_boxes(root: Path) -> None:
+    (root / "Annotations" / "a.xml").write_text(GOOD.replace("<xmax>100<", "<xmax>300<"))
+    sample = Voc(root=str(root), bad_boxes=BadBoxes.repair).open("train")[1]
+    assert sample.instances is not None
+    assert sample.instances[0].box.right == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "names no image"), (b"a\nb\na\n", "names 'a' more than once"), (b"\xff\xfe", "is not UTF-8")],
+)
+def test_a_bad_list_is_refused_at_once(root: Path, content: bytes, message: str) -> None:
+    (root / "ImageSets/Main/train.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        Voc(root=str(root)).open("train")
+
+
+@pytest.mark.parametrize(
+    ("settings", "split", "message"),
+    [
+        ({"root": "/nowhere"}, "train", "dataset.root: there is no folder /nowhere"),
+        ({}, "test", "dataset split 'test': there is no file"),
+    ],
+)
+def test_missing_files_are_refused_by_name(root: Path, settings: dict[str, Any], split: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Voc(**{"root": str(root), **settings}).open(split)
+
+
+def test_the_blood_cells_are_read(bccd: Path) -> None:
+    dataset = Voc(root=str(bccd))
+    counts: dict[str, int] = {}
+    for split, num_images in (("train", 205), ("val", 87), ("test", 72)):
+        source = dataset.open(split)
+        assert len(source) == num_images
+        assert source.label_set == ("Platelets", "RBC", "WBC")
+        for index in range(num_images):
+            sample = source[index]
+            assert isinstance(sample.images[0], ImageFile)
+            for instance in sample.instances or ():
+                counts[instance.label] = counts.get(instance.label, 0) + 1
+    assert counts == {"RBC": 4155, "WBC": 372, "Platelets": 361}
