@@ -21,8 +21,8 @@ def evaluate(config: RunConfig, command: EvaluateCommand, ingredients: tuple[Ing
     step = load_weights(session, command.weights) if command.run is not None else 0
     folder = evaluation_folder(run_folder(config), command, step)
     reporter = reporter_for(session, folder)
+    reporter.start(describe_run(session, 0))
     with told(session, reporter, folder):
-        reporter.start(describe_run(session, 0))
         reporter.rewind(-1)
         result = evaluate_all(evaluation_parts(session, ingredients), evaluator_of(session, reporter.progress))
         report_evaluation(result, reporter, step)

@@ -50,8 +50,8 @@ def train(
     session = open_session(config, is_adapted=True)
     session.ranks.on_main(lambda: _claim_folder(session, overrides))
     reporter = reporter_for(session, session.folder)
+    reporter.start(describe_run(session, total_steps))
     with told(session, reporter, session.folder):
-        reporter.start(describe_run(session, total_steps))
         _introduce(session, reporter, training_set)
         with StopSignals() as signals:
             counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))

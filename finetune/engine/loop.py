@@ -34,7 +34,7 @@ class Training:
 
     Args:
         windows: This rank's part of the steps from one number to below another (`TrainingLoader.windows`).
-        evaluate: Scores the model as it is after so many steps, the same on every rank; None: given up half-way,
+        evaluate: Scores and reports the model after so many steps, the same on every rank; None: given up half-way,
             because a signal asked to stop.
         is_better: Whether the named score's new value beats the old one.
         identity: The settings that a resumed run must share.
@@ -156,7 +156,6 @@ def _evaluate(run: Training, counters: Counters) -> Counters:
     run.learner.losses.train()
     if scores is None:
         return counters
-    run.reporter.log(scores, counters.step)
     return after_evaluation(counters, scores, run.evaluation.best_metric, run.is_better)
 
 

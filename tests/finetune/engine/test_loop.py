@@ -83,12 +83,14 @@ def windows(random_examples: Callable[..., list[TokenizedExample]], batch_of: Ca
 def new_run(tmp_path: Path, new_learner: Callable[..., Learner], windows: Any) -> Callable[..., Training]:
     """Make a run of a fresh process in the same folder."""
 
-    def evaluate(step: int) -> Mapping[str, float]:
-        torch.rand(3 + step)  # as beam search or dropout in evaluation might
-        return {"score": float(step)}
-
     def make(peft: Any = FullFineTuning(), *, folder: str = "run", **changes: Any) -> Training:  # noqa: B008
         story = changes.pop("reporter", None) or Story()
+
+        def evaluate(step: int) -> Mapping[str, float]:
+            torch.rand(3 + step)  # as beam search or dropout in evaluation might
+            story.log({"score": float(step)}, step)
+            return {"score": float(step)}
+
         learner = new_learner(peft, training=changes.pop("training", None), total_steps=NUM_STEPS)
         checkpoints = CheckpointStore(tmp_path / folder / "checkpoints", keep_last=2, warn=story.warn)
         run = Training(
@@ -184,13 +186,16 @@ def test_a_signal_during_an_evaluation_leaves_the_evaluation_to_the_next_run(new
     reference = new_run(folder="reference")
     train(reference)
 
+    first = new_run()
+    evaluate = first.evaluate
+
     def interrupted(step: int) -> Mapping[str, float] | None:
         if step < 3:
-            return reference.evaluate(step)
+            return evaluate(step)
         signal.raise_signal(signal.SIGINT)
         return None
 
-    first = new_run(evaluate=interrupted)
+    first = replace(first, evaluate=interrupted)
     with first.signals, pytest.raises(InterruptedRunError, match="after step 3"):
         train(first)
     assert 3 not in first.reporter.of("score")  # type: ignore[attr-defined]

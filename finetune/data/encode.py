@@ -1,0 +1,152 @@
+"""One sample, all the way from a source's row to ids and pixels."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from finetune.data.images import DecodedImage, decode_image, resize
+from finetune.data.transforms import orient_sample
+from finetune.settings import DataSettings, OnOverlong
+from finetune.tokens.sequence import tokenize, tokenize_prompt, was_cut
+from finetune.tokens.tokenizer import Tokenizer
+from finetune.types import BadSampleError, Example, ImagePixels, ImageReference, Recipe, Sample, TokenizedExample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """A sample as the model sees it, with every step on the way there.
+
+    Args:
+        sample: With its image size filled in, and annotations on the image as people see it.
+        example: What the recipe said; its notes also count what happened to images and text.
+        pixels_u8: The example's images, resized, in order.
+    """
+
+    sample: Sample
+    example: Example
+    tokenized: TokenizedExample
+    pixels_u8: UInt8[Tensor, "images 3 size size"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleEncoder:
+    """Everything that turns samples into examples in one run. Picklable: loader processes get their own copy.
+
+    Args:
+        image_size: Side of the square that the model sees, in pixels.
+        num_image_tokens: Placeholders of one image.
+
+    Raises:
+        ValueError: If rows of data.row_tokens could not hold the longest example.
+    """
+
+    tokenizer: Tokenizer
+    image_size: int
+    num_image_tokens: int
+    data: DataSettings
+
+    def __post_init__(self) -> None:
+        longest = self.num_image_tokens + 1 + self.data.max_text_tokens
+        if self.data.row_tokens is not None and self.data.row_tokens < longest:
+            raise ValueError(
+                f"data.row_tokens={self.data.row_tokens} must be at least {longest}: {self.num_image_tokens} image "
+                f"tokens, BOS and data.max_text_tokens={self.data.max_text_tokens}"
+            )
+
+    def encode(self, sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Encoded:
+        """Encode for training.
+
+        Raises:
+            BadSampleError: If an image, the annotations, the recipe or the text's length refuse the sample.
+        """
+        return self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize)
+
+    def prompt(self, sample: Sample, recipe: Recipe) -> Encoded:
+        """Encode for generation: the prefix alone.
+
+        Raises:
+            BadSampleError: As `encode`.
+        """
+        return self._encode(sample, recipe.prompt, tokenize_prompt)
+
+    def stand_in(self, sample_id: str) -> Encoded:
+        """Return a black image that says nothing: it keeps the shapes of a batch in a skipped sample's place."""
+        side = self.image_size
+        black = ImagePixels(name="stand-in", pixels=np.zeros((side, side, 3), dtype=np.uint8))
+        example = Example(sample_id=sample_id, images=(black,), prefix="", suffix="")
+        return Encoded(
+            sample=Sample(sample_id=sample_id, origin="stand-in", images=example.images, image_size=(side, side)),
+            example=example,
+            tokenized=self._to_ids(example, tokenize),
+            pixels_u8=torch.zeros((1, 3, side, side), dtype=torch.uint8),
+        )
+
+    def _encode(
+        self, sample: Sample, say: Callable[[Sample], Example], to_ids: Callable[..., TokenizedExample]
+    ) -> Encoded:
+        with _naming(origin=sample.origin, sample_id=sample.sample_id):
+            decoded = self._decode_images(sample)
+            seen = orient_sample(
+                sample,
+                oriented_size=(decoded[0].pixels.shape[0], decoded[0].pixels.shape[1]),
+                orientation=decoded[0].orientation,
+                drawn_on=self.data.boxes_drawn_on,
+            )
+            example = say(seen)
+            tokenized = self._to_ids(example, to_ids)
+        notes = Counter(note for image in decoded for note in image.notes)
+        notes.update(example.notes)
+        if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
+            notes["examples cut at data.max_text_tokens"] += 1
+        pixels = [self._resize(decoded[_place(image, sample.images)]) for image in example.images]
+        return Encoded(
+            sample=seen, example=replace(example, notes=dict(notes)), tokenized=tokenized, pixels_u8=torch.stack(pixels)
+        )
+
+    def _to_ids(self, example: Example, to_ids: Callable[..., TokenizedExample]) -> TokenizedExample:
+        return to_ids(
+            example,
+            self.tokenizer,
+            num_image_tokens=self.num_image_tokens,
+            max_text_tokens=self.data.max_text_tokens,
+            on_overlong=self.data.on_overlong,
+        )
+
+    def _decode_images(self, sample: Sample) -> list[DecodedImage]:
+        if not sample.images:
+            raise BadSampleError(
+                origin=sample.origin,
+                sample_id=sample.sample_id,
+                field_name="image",
+                code="no-image",
+                message="the sample has no image; PaliGemma needs at least one",
+            )
+        return [self._decode(reference, place) for place, reference in enumerate(sample.images)]
+
+    def _decode(self, reference: ImageReference, place: int) -> DecodedImage:
+        with _naming(field_name=f"images[{place}]" if place else "image"):
+            return decode_image(reference, max_pixels=self.data.max_pixels, background=self.data.background)
+
+    def _resize(self, image: DecodedImage) -> UInt8[Tensor, "3 size size"]:
+        return resize(image.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.data.antialias)
+
+
+def _place(image: ImageReference, images: tuple[ImageReference, ...]) -> int:
+    """Return where a recipe's image stands among the sample's. (Pixels make `==` of references ambiguous.)"""
+    return next(place for place, candidate in enumerate(images) if candidate is image)
+
+
+@contextmanager
+def _naming(**where: str) -> Iterator[None]:
+    """Give every refusal on the way the origin, sample id or field name where a person finds the fault."""
+    try:
+        yield
+    except BadSampleError as error:
+        said = {name: getattr(error, name) for name in ("origin", "sample_id", "field_name", "code", "message")}
+        raise BadSampleError(**(said | where)) from error

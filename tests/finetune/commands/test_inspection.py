@@ -1,0 +1,26 @@
+"""`finetune inspect` as it is typed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import SMALL
+
+
+def test_the_page_is_written_and_the_summary_counts_what_is_bad(
+    tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "look.html"
+    finetune("inspect", "recipe=captioning", f"to={to}", "num_shown=24", "data.max_text_tokens=9", *SMALL)
+    printed = capsys.readouterr().out
+    assert printed.startswith("24 samples: ")
+    assert "[too-long]" in printed
+    assert to.read_text().count("caption en") >= 3
+
+
+def test_a_mixture_gets_a_page_for_each_part(tmp_path: Path, finetune: Callable[..., None]) -> None:
+    finetune("inspect", "recipe=mixture", f"to={tmp_path}/look.html", "num_shown=1", *SMALL)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"look-{part}.html" for part in ("captions", "questions", "words", "shapes")
+    }

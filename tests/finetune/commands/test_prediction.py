@@ -1,0 +1,51 @@
+"""`finetune predict` as it is typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finetune import cli
+from finetune.reporting.run_folder import RunFolder
+
+
+def test_a_split_gives_the_texts_of_the_last_evaluation(
+    trained_run: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune("predict", f"run={trained_run}")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    evaluated = RunFolder(path=trained_run).read_predictions(4)
+    assert [line["text"] for line in lines] == [row.text for row in evaluated]
+    assert [line["id"] for line in lines] == [row.sample_id for row in evaluated]
+
+
+def test_images_are_given_by_name_and_by_pattern_and_written_to_a_file(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None]
+) -> None:
+    for name in ("a.png", "b.png", "c.jpg"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / name)
+    to = tmp_path / "said.jsonl"
+    finetune("predict", f"run={trained_run}", f"images=[{tmp_path}/*.png,{tmp_path}/c.jpg]", f"to={to}")
+    lines = [json.loads(line) for line in to.read_text().splitlines()]
+    assert [Path(line["id"]).name for line in lines] == ["a.png", "b.png", "c.jpg"]
+    assert {line["prefix"] for line in lines} == {"detect circle ; square ; triangle"}
+
+
+def test_another_prefix_can_be_asked(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    finetune("predict", f"run={trained_run}", f"images=[{tmp_path}/a.png]", "prefix='detect square'")
+    assert json.loads(capsys.readouterr().out)["prefix"] == "detect square"
+
+
+def test_an_image_that_is_not_there_or_is_none_is_refused_by_name(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["predict", f"run={trained_run}", "images=[nowhere.png]"]) == 2
+    assert "there is no file nowhere.png" in capsys.readouterr().err
+    (tmp_path / "page.jpg").write_text("<html>")
+    assert cli.run(["predict", f"run={trained_run}", f"images=[{tmp_path}/page.jpg]"]) == 2
+    assert "page.jpg" in capsys.readouterr().err
