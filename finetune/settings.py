@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+# Pillow refuses larger images whatever its caller says.
+LARGEST_MAX_PIXELS = 178_956_970
+
+
 class Resume(Enum):
     """What to do with the run's folder: continue if it exists, start only if it does not, or insist that it does."""
 
@@ -89,13 +93,15 @@ class DataSettings:
     num_workers: int = 0
 
     def __post_init__(self) -> None:
-        at_least("max_text_tokens", self.max_text_tokens, 1)
+        at_least("max_text_tokens", self.max_text_tokens, 2)
         if self.row_tokens is not None:
             at_least("row_tokens", self.row_tokens, 1)
         at_least("max_skips", self.max_skips, 0)
         between("background", self.background, 0, 255)
-        at_least("max_pixels", self.max_pixels, 1)
+        between("max_pixels", self.max_pixels, 1, LARGEST_MAX_PIXELS)
         at_least("num_workers", self.num_workers, 0)
+        if self.resize is Resize.hf and not self.antialias:
+            raise ValueError("antialias=false has no effect with resize=hf, which always smooths; set it to true")
 
 
 @dataclass(kw_only=True)

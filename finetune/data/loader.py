@@ -12,6 +12,7 @@ What is at a position depends on nothing else, so resuming takes the number of t
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass
 
 import torch
@@ -82,18 +83,18 @@ class TrainingLoader:
         """
         num_micro = self.global_batch_size // (self.micro_batch_size * self.world_size)
         keys = range(start_step * num_micro, stop_step * num_micro)
-        loaded = load_in_order(_MicroBatches(loader=self, num_micro=num_micro), keys, self.num_workers)
-        for step in range(start_step, stop_step):
-            parts = [next(loaded) for _ in range(num_micro)]
-            skips = tuple(skip for part in parts for skip in part.skips)
-            allow(skips, self.encoder.data.on_bad_sample)
-            yield Window(
-                step=step,
-                epoch=step * self.global_batch_size // len(self.training_set),
-                batches=tuple(part.batch for part in parts),
-                skips=skips,
-                notes=_sum(part.notes for part in parts),
-            )
+        with closing(load_in_order(_MicroBatches(loader=self, num_micro=num_micro), keys, self.num_workers)) as loaded:
+            for step in range(start_step, stop_step):
+                parts = [next(loaded) for _ in range(num_micro)]
+                skips = tuple(skip for part in parts for skip in part.skips)
+                allow(skips, self.encoder.data.on_bad_sample)
+                yield Window(
+                    step=step,
+                    epoch=step * self.global_batch_size // len(self.training_set),
+                    batches=tuple(part.batch for part in parts),
+                    skips=skips,
+                    notes=_sum(part.notes for part in parts),
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +148,10 @@ class PromptLoader:
         Raises:
             BadSampleError: With data.on_bad_sample=stop, at the first bad sample.
         """
-        for batch in load_in_order(_Prompts(loader=self), range(len(self)), self.num_workers):
-            allow(batch.skips, self.encoder.data.on_bad_sample)
-            yield batch
+        with closing(load_in_order(_Prompts(loader=self), range(len(self)), self.num_workers)) as loaded:
+            for batch in loaded:
+                allow(batch.skips, self.encoder.data.on_bad_sample)
+                yield batch
 
     def _own_indices(self) -> range:
         return range(self.rank, self.total, self.world_size)

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
@@ -33,8 +33,8 @@ class Computed(Protocol[ValueT_co]):
     def __getitem__(self, key: int) -> ValueT_co: ...
 
 
-def load_in_order(values: Computed[ValueT], keys: range, num_workers: int) -> Iterator[ValueT]:
-    """Yield values[key] for each key, in order.
+def load_in_order(values: Computed[ValueT], keys: range, num_workers: int) -> Generator[ValueT, None, None]:
+    """Yield values[key] for each key, in order. Closing it ends the processes.
 
     Args:
         num_workers: Processes that compute ahead; 0 computes each value here, when it is asked for.

@@ -10,6 +10,7 @@ from finetune.settings import (
     DataSettings,
     EvaluationSettings,
     PartMultipliers,
+    Resize,
     TrainingSettings,
 )
 
@@ -24,6 +25,9 @@ from finetune.settings import (
         (TrainingSettings, {"clip_norm": 0.0}, "clip_norm must be above 0"),
         (TrainingSettings, {"clip_norm": math.nan}, "clip_norm must be above 0"),
         (DataSettings, {"background": 256}, "background must be between"),
+        (DataSettings, {"max_text_tokens": 1}, "max_text_tokens must be at least 2"),
+        (DataSettings, {"max_pixels": 200_000_000}, "max_pixels must be between"),
+        (DataSettings, {"resize": Resize.hf, "antialias": False}, "antialias=false has no effect"),
         (DataSettings, {"row_tokens": 0}, "row_tokens must be at least 1"),
         (EvaluationSettings, {"patience": 2}, "patience needs best_metric"),
         (EvaluationSettings, {"every_steps": 0}, "every_steps must be at least 1"),
