@@ -8,7 +8,6 @@ them, and checks them with the three functions at the end of this file.
 from dataclasses import dataclass
 from enum import Enum
 
-
 # Pillow refuses larger images whatever its caller says.
 LARGEST_MAX_PIXELS = 178_956_970
 
