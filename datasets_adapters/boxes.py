@@ -44,7 +44,10 @@ class BoxFormat(Enum):
 
 
 class BadBoxes(Enum):
-    """Refuse a row with a box that leaves the image or is empty; or clip such boxes and drop those that vanish."""
+    """Refuse a row with a box that leaves the image or is empty; or clip such boxes and drop those that vanish.
+
+    What is clipped or dropped is counted in the sample's notes.
+    """
 
     refuse = "refuse"
     repair = "repair"
@@ -79,13 +82,21 @@ def read_box(
         message = f"{quote(value)} has swapped corners or a negative size: is {box_format.value} its real format?"
         place.refuse(field_name, "inverted-box", message)
     height, width = _extent(box_format, image_size, field_name, place)
-    if bad_boxes is BadBoxes.refuse:
-        _check_inside((left, top, right, bottom), (height, width), box_format, field_name, place)
+    is_inside = _is_inside((left, top, right, bottom), (height, width), box_format)
+    if not is_inside and bad_boxes is BadBoxes.refuse:
+        message = (
+            f"box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) leaves the {width} x {height} image: check "
+            f"{box_format.value}, or set dataset.bad_boxes=repair to clip"
+        )
+        place.refuse(field_name, "box-outside-image", message)
     if right <= 0 or bottom <= 0 or left >= width or top >= height or right == left or bottom == top:
         if bad_boxes is BadBoxes.refuse:
             message = f"{quote(value)} covers nothing of the image: remove it, or set dataset.bad_boxes=repair"
             place.refuse(field_name, "empty-box", message)
+        place.notes["boxes left out: nothing of them is in the image"] += 1
         return None
+    if not is_inside:
+        place.notes["boxes clipped to the image"] += 1
     return Box.from_xyxy_pixels(left, top, right, bottom, image_size=(height, width))
 
 
@@ -128,19 +139,8 @@ def _extent(
     return image_size
 
 
-def _check_inside(
-    corners: tuple[float, float, float, float],
-    extent: tuple[int, int],
-    box_format: BoxFormat,
-    field_name: str,
-    place: RowPlace,
-) -> None:
+def _is_inside(corners: tuple[float, float, float, float], extent: tuple[int, int], box_format: BoxFormat) -> bool:
     left, top, right, bottom = corners
     height, width = extent
     slack = _SLACK_PIXELS if box_format.unit == "pixels" else _SLACK_FRACTION
-    if min(left, top) < -slack or right > width + slack or bottom > height + slack:
-        message = (
-            f"box from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) leaves the {width} x {height} image: check "
-            f"{box_format.value}, or set dataset.bad_boxes=repair to clip"
-        )
-        place.refuse(field_name, "box-outside-image", message)
+    return min(left, top) >= -slack and right <= width + slack and bottom <= height + slack

@@ -11,7 +11,7 @@ from pathlib import Path
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
 from datasets_adapters.coco_index import CocoImage, CocoIndex, Row, read_files
 from datasets_adapters.masks import read_mask
-from datasets_adapters.paths import existing_file, existing_folder, find_file
+from datasets_adapters.paths import SPLIT, existing_file, existing_folder, find_file
 from datasets_adapters.rows import RowPlace, quote, read_flag, read_size, read_text
 from finetune.masks import Mask
 from finetune.types import ImageFile, Instance, Sample
@@ -19,7 +19,7 @@ from finetune.types import ImageFile, Instance, Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Coco:
-    """A folder in COCO form. "{split}" in a path stands for the split's name.
+    """A folder in COCO form. "@split" in a path stands for the split's name.
 
     Args:
         root: Folder that the other paths start from.
@@ -30,8 +30,8 @@ class Coco:
     """
 
     root: str
-    annotations: list[str] = field(default_factory=lambda: ["annotations/instances_{split}.json"])
-    image_folder: str = "{split}"
+    annotations: list[str] = field(default_factory=lambda: [f"annotations/instances_{SPLIT}.json"])
+    image_folder: str = SPLIT
     train_split: str = "train2017"
     eval_split: str = "val2017"
     masks: bool = True
@@ -48,8 +48,8 @@ class Coco:
             ValueError: If a file is missing or no COCO file, ids repeat, or an annotation has no image.
         """
         root = existing_folder("dataset.root", Path(self.root))
-        images = existing_folder("dataset.image_folder", root / self.image_folder.replace("{split}", split))
-        paths = [root / name.replace("{split}", split) for name in self.annotations]
+        images = existing_folder("dataset.image_folder", root / self.image_folder.replace(SPLIT, split))
+        paths = [root / name.replace(SPLIT, split) for name in self.annotations]
         index = read_files([existing_file("dataset.annotations", path) for path in paths])
         return CocoSource(settings=self, image_folder=images, index=index)
 
@@ -92,6 +92,7 @@ class CocoSource:
             instances=self._read_objects(image, size, place) if image.has_objects else None,
             label_set=tuple(self.index.categories.values()),
             captions=tuple(read_text(row["caption"], f"{_name(row)}.caption", place) for row in image.captions),
+            notes=place.notes,
         )
 
     def _read_objects(self, image: CocoImage, size: tuple[int, int] | None, place: RowPlace) -> tuple[Instance, ...]:

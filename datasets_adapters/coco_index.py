@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets_adapters.paths import check_case
 from datasets_adapters.rows import quote
 from datasets_adapters.strict_json import StrictJsonError, parse_json
 
@@ -35,7 +36,8 @@ def read_files(paths: Sequence[Path]) -> CocoIndex:
     """Read annotation files and join them by image id. Files with categories annotate objects for all their images.
 
     Raises:
-        ValueError: If a file is not COCO, two files disagree, an id is used twice, or an annotation has no image.
+        ValueError: If a file is not COCO, two files disagree, an id is used twice, an annotation has no image, or two
+            images' names differ in upper and lower case alone.
     """
     images: dict[Identifier, CocoImage] = {}
     categories: dict[Identifier, str] = {}
@@ -50,8 +52,11 @@ def read_files(paths: Sequence[Path]) -> CocoIndex:
         if not own_categories and not all("caption" in row for row in annotations):
             raise ValueError(f"{path}: it annotates objects, but has no categories to name them")
         _add_annotations(images, own_ids, annotations, path)
+    where = ", ".join(map(str, paths))
     if not images:
-        raise ValueError(f"{', '.join(map(str, paths))}: no image is listed")
+        raise ValueError(f"{where}: no image is listed")
+    names = (image.row.get("file_name") for image in images.values())
+    check_case((name for name in names if isinstance(name, str)), where)
     return CocoIndex(images=tuple(images.values()), categories=categories)
 
 

@@ -11,7 +11,7 @@ from datasets_adapters.boxes import BadBoxes, BoxFormat
 from datasets_adapters.hf_open import OpenedSplit, Whereabouts, open_split
 from datasets_adapters.hf_rows import ColumnReader
 from datasets_adapters.hf_stream import StreamedRows
-from datasets_adapters.rows import nearest
+from finetune.names import hint
 from finetune.settings import at_least
 from finetune.types import Sample
 
@@ -48,8 +48,10 @@ class HuggingFace:
 
     Args:
         path: A folder, a file, or the data set's name on the hub.
+        eval_path: File or folder of the evaluation split, where `path` holds one split only; null: `path` has both.
         config_name: Which configuration of a hub data set; null: its default.
         revision: Branch, tag or commit of a hub data set; null: the newest.
+        train_split, eval_split: Names of the splits, or slices that `datasets` understands, such as "train[:90%]".
         columns: Which column holds what.
         box_key, label_key: Where objects keep their boxes and labels.
         box_format: Order and unit of the boxes; needed for objects.
@@ -61,6 +63,7 @@ class HuggingFace:
     """
 
     path: str
+    eval_path: str | None = None
     config_name: str | None = None
     revision: str | None = None
     train_split: str = "train"
@@ -77,6 +80,11 @@ class HuggingFace:
     num_eval: int | None = None
 
     def __post_init__(self) -> None:
+        if self.eval_path is not None and (self.eval_path == self.path or self.eval_split == self.train_split):
+            raise ValueError(
+                "eval_path and eval_split must differ from path and train_split, got "
+                f"{self.eval_path!r} and {self.eval_split!r}"
+            )
         at_least("block_size", self.block_size, 1)
         for name in ("num_train", "num_eval"):
             if getattr(self, name) is not None:
@@ -91,15 +99,14 @@ class HuggingFace:
         Raises:
             ValueError: If it cannot be found or read, a column is missing, or its number of rows is not known.
         """
-        where = Whereabouts(path=self.path, config_name=self.config_name, revision=self.revision)
-        opened = open_split(where, split, streaming=self.streaming)
+        opened = self._open_rows(split)
         for key, column in self.columns.given().items():
             if column not in opened.features:
-                hint = nearest(column, list(opened.features))
-                raise ValueError(f"dataset.columns.{key}: split {split!r} has no column {column!r}; {hint}")
+                known = hint(column, opened.features)
+                raise ValueError(f"dataset.columns.{key}: split {split!r} has no column {column!r}; {known}")
         class_names = self._class_names(opened)
         reader = ColumnReader(
-            place=f"{self.path}[{split}]",
+            place=f"{self._path_of(split)}[{split}]",
             folder=opened.folder,
             columns=self.columns.given(),
             class_names=class_names,
@@ -110,6 +117,18 @@ class HuggingFace:
             bad_boxes=self.bad_boxes,
         )
         return HuggingFaceSource(rows=self._rows(opened, split), reader=reader)
+
+    def _path_of(self, split: str) -> str:
+        return self.eval_path if self.eval_path is not None and split == self.eval_split else self.path
+
+    def _open_rows(self, split: str) -> OpenedSplit:
+        if self._path_of(split) == self.eval_path:
+            where = Whereabouts(setting="dataset.eval_path", path=self.eval_path)
+            return open_split(where, None, streaming=self.streaming)
+        where = Whereabouts(
+            setting="dataset.path", path=self.path, config_name=self.config_name, revision=self.revision
+        )
+        return open_split(where, split, streaming=self.streaming)
 
     def _class_names(self, opened: OpenedSplit) -> dict[str, tuple[str, ...]]:
         """Return the names of each mapped column whose values are class numbers."""
@@ -135,7 +154,7 @@ class HuggingFace:
         num_rows = declared or opened.num_rows
         if num_rows is None:
             needed = f"dataset.{setting}" if setting else "dataset.streaming=false"
-            raise ValueError(f"{needed} must be given: {self.path} does not say how many rows {split!r} has")
+            raise ValueError(f"{needed} must be given: {self._path_of(split)} does not say how many rows {split!r} has")
         return StreamedRows(rows=opened.rows, num_rows=num_rows, block_size=self.block_size)
 
 

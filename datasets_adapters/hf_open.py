@@ -1,7 +1,8 @@
 """Finding a data set for the `datasets` library: which of its readers a path calls for, and what it found."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,34 @@ from typing import Any
 # Hub names: one part, or owner and name.
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _SUFFIXES = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}
+_SUFFIXES_OF_FILES = (*_SUFFIXES, ".arrow", ".csv")
+# What `datasets` calls the rows of a file that names no split.
+_ONLY_SPLIT = "train"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
-    """A folder, a file, or a name on the hub with the configuration and revision wanted there."""
+    """A folder, a file, or a name on the hub with the configuration and revision wanted there.
 
+    Args:
+        setting: Which setting gives the path, for messages.
+    """
+
+    setting: str
     path: str
-    config_name: str | None
-    revision: str | None
+    config_name: str | None = None
+    revision: str | None = None
+
+    @property
+    def local(self) -> Path:
+        """The path on this machine, where there may be nothing."""
+        return Path(self.path).expanduser()
+
+    @property
+    def may_be_on_the_hub(self) -> bool:
+        """Whether the path could be a name there, and is not meant as a file."""
+        is_name = _HUB_NAME.fullmatch(self.path) is not None and not self.path.startswith(".")
+        return is_name and not self.path.endswith(_SUFFIXES_OF_FILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,64 +64,133 @@ class OpenedSplit:
         return tuple(getattr(feature, "names", ()) or ())
 
 
-def open_split(where: Whereabouts, split: str, *, streaming: bool) -> OpenedSplit:
+def open_split(where: Whereabouts, split: str | None, *, streaming: bool) -> OpenedSplit:
     """Open one split for reading.
+
+    Args:
+        split: None: the only one of a file or folder on this machine, whatever it is called.
 
     Raises:
         ValueError: If the path, the split or the hub's data set is missing or cannot be read.
     """
     import datasets
 
-    path = Path(where.path).expanduser()
-    if not path.exists() and (not _HUB_NAME.fullmatch(where.path) or where.path.startswith(".")):
-        raise ValueError(f"dataset.path: there is no {path} (seen from {Path.cwd()})")
+    from finetune.hub import TransportError
+
+    path = where.local
+    if not path.exists() and (split is None or not where.may_be_on_the_hub):
+        raise ValueError(f"{where.setting}: there is no file or folder {path} (seen from {Path.cwd()})")
     if path.exists() and (where.config_name or where.revision):
         raise ValueError(f"dataset.config_name and dataset.revision are for the hub, but {path} is on this machine")
     try:
-        rows = _load(where, path, split, streaming=streaming)
-    except (OSError, ValueError) as error:
-        raise ValueError(_explain(where, path, split, error)) from error
+        rows = _load(where, split, streaming=streaming)
+    except (TransportError, OSError, ValueError) as error:
+        raise ValueError(_explain(where, split, error)) from error
     features = rows.features or dict.fromkeys(next(iter(rows), {}))
     for column, feature in features.items():
         if isinstance(feature, datasets.Image):
             rows = rows.cast_column(column, datasets.Image(decode=False))
-    return OpenedSplit(rows=rows, features=features, num_rows=_num_rows(rows, split), folder=_folder(path))
+    return OpenedSplit(rows=rows, features=features, num_rows=_num_rows(rows), folder=_folder(path))
 
 
-def _load(where: Whereabouts, path: Path, split: str, *, streaming: bool) -> Any:
+def _load(where: Whereabouts, split: str | None, *, streaming: bool) -> Any:
+    path = where.local
+    if not path.exists():
+        return _load_from_hub(where, split, streaming=streaming)
+    if path.is_file():
+        return _load_file(path, split, streaming=streaming)
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        return _load_saved(path, split, streaming=streaming)
+    return _load_folder(path, split, streaming=streaming)
+
+
+def _load_file(path: Path, split: str | None, *, streaming: bool) -> Any:
     import datasets
 
-    if not path.exists():
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"its suffix is none of {', '.join(_SUFFIXES)}")
+    _check_only_split(split)
+    return datasets.load_dataset(
+        _SUFFIXES[path.suffix], data_files=str(path), split=split or _ONLY_SPLIT, streaming=streaming
+    )
+
+
+def _load_folder(path: Path, split: str | None, *, streaming: bool) -> Any:
+    import datasets
+
+    builder = "parquet" if any(path.rglob("*.parquet")) else "imagefolder"
+    found = datasets.load_dataset(builder, data_dir=str(path), split=split, streaming=streaming)
+    return _only_split_of(found) if split is None else found
+
+
+def _load_from_hub(where: Whereabouts, split: str | None, *, streaming: bool) -> Any:
+    """Load from the hub, or from the cache where the hub does not answer."""
+    import datasets
+
+    from finetune.hub import hub_problem
+
+    def load() -> Any:
         return datasets.load_dataset(
             where.path, where.config_name, revision=where.revision, split=split, streaming=streaming
         )
-    if path.is_file():
-        if path.suffix not in _SUFFIXES:
-            raise ValueError(f"its suffix is none of {', '.join(_SUFFIXES)}")
-        return datasets.load_dataset(
-            _SUFFIXES[path.suffix], data_files={split: str(path)}, split=split, streaming=streaming
-        )
-    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        return _load_saved(path, split, streaming=streaming)
-    builder = "parquet" if any(path.rglob("*.parquet")) else "imagefolder"
-    return datasets.load_dataset(builder, data_dir=str(path), split=split, streaming=streaming)
+
+    problem = hub_problem(where.path, kind="dataset")
+    if problem is None:
+        return load()
+    with _offline():
+        try:
+            return load()
+        except ConnectionError as error:
+            raise ConnectionError(problem) from error
 
 
-def _load_saved(path: Path, split: str, *, streaming: bool) -> Any:
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep `datasets` from asking the hub: it takes no such argument, only this setting."""
+    import datasets
+
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _load_saved(path: Path, split: str | None, *, streaming: bool) -> Any:
     import datasets
 
     saved = datasets.load_from_disk(str(path))
-    if isinstance(saved, datasets.DatasetDict):
-        if split not in saved:
-            raise ValueError(f"it has the splits {', '.join(saved)}")
+    if not isinstance(saved, datasets.DatasetDict):
+        _check_only_split(split)
+    elif split is None:
+        saved = _only_split_of(saved)
+    elif split in saved:
         saved = saved[split]
+    else:
+        raise ValueError(f"it has the splits {', '.join(saved)}")
     return saved.to_iterable_dataset() if streaming else saved
 
 
-def _num_rows(rows: Any, split: str) -> int | None:
+def _check_only_split(split: str | None) -> None:
+    """Refuse rows of one split as any other: a run would be evaluated on what it was trained on."""
+    if split is not None and split.partition("[")[0] != _ONLY_SPLIT:
+        raise ValueError(
+            f"it holds one split alone, {_ONLY_SPLIT!r}; give the file or folder of the evaluation split as "
+            "dataset.eval_path"
+        )
+
+
+def _only_split_of(splits: Mapping[str, Any]) -> Any:
+    if len(splits) > 1:
+        raise ValueError(f"it must hold one split alone, and has {', '.join(splits)}")
+    return next(iter(splits.values()))
+
+
+def _num_rows(rows: Any) -> int | None:
     if hasattr(rows, "__len__"):
         return len(rows)
-    found = (rows.info.splits or {}).get(split)
+    found = (rows.info.splits or {}).get(str(rows.split))
     return found.num_examples or None if found else None
 
 
@@ -118,11 +207,12 @@ def _element(feature: Any) -> Any:
     return feature
 
 
-def _explain(where: Whereabouts, path: Path, split: str, error: Exception) -> str:
+def _explain(where: Whereabouts, split: str | None, error: Exception) -> str:
     reason = str(error).strip().split("\n")[0]
-    if path.exists():
-        return f"dataset.path: split {split!r} of {path} cannot be read: {reason}"
+    if where.local.exists():
+        part = "" if split is None else f"split {split!r} of "
+        return f"{where.setting}: {part}{where.local} cannot be read: {reason}"
     return (
-        f"dataset.path: {where.path!r} is not on this machine, and the hub did not give split {split!r} ({reason}); "
+        f"{where.setting}: {where.path!r} is not on this machine, and the hub did not give split {split!r} ({reason}); "
         "check the name, run `hf auth login` if it is gated, or download it and give the folder"
     )

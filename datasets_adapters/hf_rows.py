@@ -10,7 +10,6 @@ from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
 from datasets_adapters.paths import find_file, stored_size
 from datasets_adapters.rows import (
     RowPlace,
-    nearest,
     optional_text,
     optional_texts,
     quote,
@@ -18,6 +17,7 @@ from datasets_adapters.rows import (
     read_size,
     read_text,
 )
+from finetune.names import hint
 from finetune.types import ImageBytes, ImageFile, Instance, Sample
 
 
@@ -73,6 +73,7 @@ class ColumnReader:
             text=optional_text(fields, "text", place, may_be_empty=True),
             prefix=optional_text(fields, "prefix", place, may_be_empty=True, location_tokens=True),
             suffix=optional_text(fields, "suffix", place, location_tokens=True),
+            notes=place.notes,
         )
 
     def _read_image(self, value: Any, index: int, place: RowPlace) -> ImageBytes | ImageFile:
@@ -108,7 +109,7 @@ class ColumnReader:
             label = self._class_name(label, self.class_names["objects"], f"{field_name}.{self.label_key}", place)
         label = read_text(label, f"{field_name}.{self.label_key}", place)
         if label not in self.label_set:
-            message = f"{quote(label)} is not among dataset.labels; {nearest(label, self.label_set)}"
+            message = f"{quote(label)} is not among dataset.labels; {hint(label, self.label_set)}"
             place.refuse(f"{field_name}.{self.label_key}", "unknown-label", message)
         where = f"{field_name}.{self.box_key}"
         box = read_box(value.get(self.box_key), self.box_format, size, where, place, bad_boxes=self.bad_boxes)

@@ -15,7 +15,7 @@ from pathlib import Path
 from datasets_adapters.boxes import BadBoxes, BoxFormat
 from datasets_adapters.jsonl_index import LineIndex, index_lines
 from datasets_adapters.jsonl_rows import RowRules, read_row
-from datasets_adapters.paths import existing_file, existing_folder
+from datasets_adapters.paths import SPLIT, existing_file, existing_folder
 from datasets_adapters.rows import RowPlace
 from datasets_adapters.strict_json import StrictJsonError, parse_json
 from finetune.types import Sample
@@ -27,8 +27,8 @@ class JsonLines:
 
     Args:
         root: Folder of the data set.
-        image_folder: Where the images' names start, seen from `root`; it may hold "{split}".
-        train_file, eval_file: The splits' files, seen from `root`; null: "{split}.jsonl".
+        image_folder: Where the images' names start, seen from `root`; "@split" stands for the split's name.
+        train_file, eval_file: The splits' files, seen from `root`; null: the name of the split, and ".jsonl".
         box_format: Order and unit of boxes whose line does not say its own; null: every line with boxes says it.
         bad_boxes: refuse a line with a box that leaves the image or is empty, or repair (clip, drop).
         labels: Every label, in the order of detection prefixes; empty: those found in both splits, sorted.
@@ -53,7 +53,7 @@ class JsonLines:
             ValueError: If a folder or file is missing, a file is cut off, or an id stands on two lines.
         """
         root = existing_folder("dataset.root", Path(self.root))
-        images = existing_folder("dataset.image_folder", root / self.image_folder.replace("{split}", split))
+        images = existing_folder("dataset.image_folder", root / self.image_folder.replace(SPLIT, split))
         index = index_lines(existing_file(self._setting(split), root / self._file(split)))
         found = _scan(index)
         labels = set(found)

@@ -10,7 +10,6 @@ from datasets_adapters.paths import find_file, stored_size
 from datasets_adapters.rows import (
     RowPlace,
     check_fields,
-    nearest,
     optional_text,
     optional_texts,
     quote,
@@ -20,6 +19,7 @@ from datasets_adapters.rows import (
     read_text,
 )
 from finetune.masks import Mask
+from finetune.names import hint
 from finetune.types import ImageFile, Instance, Sample
 
 _FIELDS = (
@@ -76,8 +76,17 @@ def read_row(row: Mapping[str, object], rules: RowRules, origin: str) -> Sample:
         answers=optional_texts(row, "answers", place),
         text=optional_text(row, "text", place, may_be_empty=True),
         prefix=optional_text(row, "prefix", place, may_be_empty=True, location_tokens=True),
-        suffix=optional_text(row, "suffix", place, may_be_empty=rules.allow_empty_suffix, location_tokens=True),
+        suffix=_read_suffix(row, rules, place),
+        notes=place.notes,
     )
+
+
+def _read_suffix(row: Mapping[str, object], rules: RowRules, place: RowPlace) -> str | None:
+    suffix = optional_text(row, "suffix", place, may_be_empty=True, location_tokens=True)
+    if suffix is not None and not suffix.strip() and not rules.allow_empty_suffix:
+        message = "is empty: set dataset.allow_empty_suffix=true if it says that there is nothing (no object) to name"
+        place.refuse("suffix", "empty-text", message)
+    return suffix
 
 
 def _read_list(row: Mapping[str, object], name: str, place: RowPlace) -> list[object] | None:
@@ -112,7 +121,7 @@ def _read_format(row: Mapping[str, object], rules: RowRules, place: RowPlace) ->
         message = f"is not declared: set dataset.box_format, or give it in the line; known: {', '.join(known)}"
         place.refuse("box_format", "undeclared-box-format", message)
     if value not in known:
-        place.refuse("box_format", "unknown-box-format", f"{quote(value)} is unknown; {nearest(str(value), known)}")
+        place.refuse("box_format", "unknown-box-format", f"{quote(value)} is unknown; {hint(str(value), known)}")
     return BoxFormat(value)
 
 
@@ -144,7 +153,7 @@ def _read_instance(value: object, frame: _Frame, field_name: str) -> Instance | 
     check_fields(value, _BOX_FIELDS, f"{field_name}.", place)
     label = read_text(value.get("label"), f"{field_name}.label", place)
     if label not in labels:
-        message = f"{quote(label)} is not among dataset.labels; {nearest(label, labels)}"
+        message = f"{quote(label)} is not among dataset.labels; {hint(label, labels)}"
         place.refuse(f"{field_name}.label", "unknown-label", message)
     box = read_box(
         value.get("box"),

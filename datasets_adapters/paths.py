@@ -6,17 +6,20 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import NoReturn
 
 from PIL import Image
 
 from datasets_adapters.rows import RowPlace, quote
-from finetune.types import ImageBytes, ImageFile
+from finetune.types import IMAGE_FORMATS, ImageBytes, ImageFile
+
+# Stands for the split's name in settings that hold paths. Hydra and shells take it unquoted, unlike braces.
+SPLIT = "@split"
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+://|data:)")
 _LONGEST_NAME = 1024
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _EXIF_ORIENTATION = 0x0112
 _FIRST_ORIENTATION_THAT_SWAPS_SIDES = 5
 
@@ -41,6 +44,22 @@ def existing_file(setting: str, path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"{setting}: there is no file {path} (seen from {Path.cwd()})")
     return path
+
+
+def check_case(names: Iterable[str], where: str) -> None:
+    """Refuse two names that differ in upper and lower case alone: on many file systems they are one file.
+
+    Args:
+        where: What lists the names, for the message.
+
+    Raises:
+        ValueError: Naming the first such pair. The same name twice is no pair.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(f"{where}: {other!r} and {name!r} differ in upper and lower case alone: rename one")
 
 
 def find_file(folder: Path, name: str, field_name: str, place: RowPlace) -> Path:
@@ -75,13 +94,16 @@ def stored_size(image: ImageFile | ImageBytes, field_name: str, place: RowPlace)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(encoded, formats=_FORMATS) as header:
+            with Image.open(encoded, formats=IMAGE_FORMATS) as header:
                 width, height = header.size
                 orientation = header.getexif().get(_EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         place.refuse(field_name, "unreadable-image", f"{quote(image.name)} has no readable header: {error}")
     if orientation >= _FIRST_ORIENTATION_THAT_SWAPS_SIDES:
-        message = f"{quote(image.name)} is turned by EXIF: give the width and height that the boxes were drawn on"
+        message = (
+            f"{quote(image.name)} is turned by EXIF: give the row the width and height that its boxes were drawn on, "
+            "which data.boxes_drawn_on must fit"
+        )
         place.refuse(field_name, "ambiguous-orientation", message)
     return height, width
 

@@ -1,12 +1,13 @@
 """Reading the fields of a row strictly: a value is what it should be, or a `BadSampleError` says where it is not."""
 
-import difflib
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
+from finetune.names import hint
 from finetune.types import BadSampleError
 
 # A tokenizer would read these as something other than what a person wrote. (Control tokens, such as <eos>, are refused
@@ -17,10 +18,14 @@ _LONGEST_QUOTE = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowPlace:
-    """Where a row stands, to be named in every refusal. `sample_id` is "" while it is not known."""
+    """Where a row stands, to be named in every refusal. `sample_id` is "" while it is not known.
+
+    Whoever reads a part of the row counts in `notes` what was left out or repaired; they become the sample's.
+    """
 
     origin: str
     sample_id: str
+    notes: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, field_name: str, code: str, message: str) -> NoReturn:
         """Refuse the row.
@@ -39,17 +44,11 @@ def quote(value: object) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Say which known name is nearest to a wrong one, or list them all."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-
-
 def check_fields(row: Mapping[str, object], known: Collection[str], field_name: str, place: RowPlace) -> None:
     """Refuse fields that nobody reads: they are misspelt, or would be lost silently."""
     for name in row:
         if name not in known:
-            place.refuse(f"{field_name}{name}", "unknown-field", f"unknown field {quote(name)}; {nearest(name, known)}")
+            place.refuse(f"{field_name}{name}", "unknown-field", f"unknown field {quote(name)}; {hint(name, known)}")
 
 
 def read_text(

@@ -13,9 +13,10 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
-from datasets_adapters.paths import existing_file, existing_folder, find_file
-from datasets_adapters.rows import RowPlace, nearest, quote, read_text
+from datasets_adapters.paths import check_case, existing_file, existing_folder, find_file
+from datasets_adapters.rows import RowPlace, quote, read_text
 from datasets_adapters.strict_xml import parse_xml
+from finetune.names import hint
 from finetune.types import BadSampleError, ImageFile, Instance, Sample
 
 
@@ -43,7 +44,8 @@ class Voc:
         """Open one split.
 
         Raises:
-            ValueError: If a folder or list is missing, or a list is empty or names an image twice.
+            ValueError: If a folder or list is missing, or a list is empty, names an image twice, or has two names that
+                differ in upper and lower case alone.
         """
         root = existing_folder("dataset.root", Path(self.root))
         for name in ("Annotations", "JPEGImages"):
@@ -100,15 +102,17 @@ class VocSource:
             image_size=size,
             instances=tuple(instance for instance in objects if instance is not None),
             label_set=self.label_set,
+            notes=place.notes,
         )
 
     def _read_object(self, node: Element, size: tuple[int, int], field_name: str, place: RowPlace) -> Instance | None:
         """Read one object; None where the settings leave it out."""
         label = read_text((node.findtext("name") or "").strip(), f"{field_name}.name", place)
         if label not in self.label_set:
-            message = f"{quote(label)} is not among dataset.labels; {nearest(label, self.label_set)}"
+            message = f"{quote(label)} is not among dataset.labels; {hint(label, self.label_set)}"
             place.refuse(f"{field_name}.name", "unknown-label", message)
         if node.findtext("difficult", "0").strip() == "1" and not self.settings.keep_difficult:
+            place.notes["objects left out: marked as difficult"] += 1
             return None
         edges = [_read_edge(node, f"bndbox/{name}", field_name, place) for name in ("xmin", "ymin", "xmax", "ymax")]
         left, top, right, bottom = edges
@@ -138,6 +142,7 @@ def _read_names(root: Path, split: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"dataset split {split!r}: {path} names {twice!r} more than once")
+    check_case(names, f"dataset split {split!r}: {path}")
     return tuple(names)
 
 

@@ -4,35 +4,48 @@ What can be refused without reading a weight is refused here, before the first i
 there, a model's folder that is none, adapters on parts that are frozen. Only then the heavy rooms are imported.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
+from finetune.commands.preflight import check_training, page_of, require_writable, require_writable_file
+from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
 from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand
+from finetune.config.replay import CommandLine
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, Mixture, MixturePart, select
+from finetune.export.placing import require_replaceable
+from finetune.export.preprocessing import check_same_pixels
+from finetune.model.choices import LocalModel
 from finetune.types import Dataset
 
 # A run with one task has one ingredient, and nothing to tell it apart from.
 SINGLE = ""
 
 
-def train(config: RunConfig, overrides: Sequence[str]) -> None:
+def train(config: RunConfig, line: CommandLine) -> None:
     """Train, evaluating as it goes; continue the run if it was interrupted.
 
     Args:
-        overrides: The command line, kept with the run for later commands.
+        line: What was typed, kept with the run for later commands.
     """
     check_choices(config)
+    require_resumable(config)
     training = open_ingredients(config, lambda dataset: dataset.train_split)
     evaluation = open_ingredients(config, lambda dataset: dataset.eval_split)
+    check_training(config, training, evaluation)
+    require_writable(run_folder(config), "runs")
     from finetune.commands.training import train as start
 
-    start(config, overrides, training, evaluation)
+    start(config, line, training, evaluation)
 
 
 def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
     """Generate text for a split and score it."""
     check_choices(config)
+    if command.run is not None:
+        require_same_weights(config)
     evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split)
+    require_writable(run_folder(config), "runs")
     from finetune.commands.evaluation import evaluate as start
 
     start(config, command, evaluation)
@@ -41,6 +54,10 @@ def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
 def predict(config: RunConfig, command: PredictCommand) -> None:
     """Generate text for images, or for a split, and write it down."""
     check_choices(config)
+    if command.run is not None:
+        require_same_weights(config)
+    if command.to is not None:
+        require_writable_file(Path(command.to), "to")
     if command.images:
         from finetune.commands.given_images import ingredients_of
 
@@ -55,6 +72,10 @@ def predict(config: RunConfig, command: PredictCommand) -> None:
 def export(config: RunConfig, command: ExportCommand) -> None:
     """Write a run's weights as an adapter or as a whole model."""
     check_choices(config)
+    require_same_weights(config)
+    if command.to is not None:
+        require_replaceable(Path(command.to))
+        require_writable(Path(command.to).absolute().parent, "to")
     from finetune.commands.exporting import export as start
 
     start(config, command)
@@ -64,9 +85,11 @@ def inspect(config: RunConfig, command: InspectCommand) -> None:
     """Read a whole split as training would, and show what is in it."""
     check_choices(config)
     ingredients = open_ingredients(config, lambda dataset: command.split or dataset.train_split)
+    page = page_of(config, command)
+    require_writable_file(page, "to" if command.to is not None else "runs")
     from finetune.commands.inspection import inspect as start
 
-    start(config, command, ingredients)
+    start(config, page, command, ingredients)
 
 
 def doctor(config: RunConfig) -> None:
@@ -79,7 +102,7 @@ def doctor(config: RunConfig) -> None:
 
 
 def check_choices(config: RunConfig) -> None:
-    """Let every choice refuse what it can refuse by itself.
+    """Let every choice refuse what it can refuse by itself, and what two settings contradict each other in.
 
     Raises:
         ValueError: Naming the setting.
@@ -87,6 +110,8 @@ def check_choices(config: RunConfig) -> None:
     config.model.check()
     config.peft.check(config.freeze)
     config.optimizer.check()
+    if isinstance(config.model, LocalModel):
+        check_same_pixels(Path(config.model.path), config.data)
 
 
 def open_ingredients(config: RunConfig, split_of: Callable[[Dataset], str]) -> tuple[Ingredient, ...]:

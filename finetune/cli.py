@@ -7,37 +7,26 @@ A mistake in a command line is answered in one or two lines, before torch is imp
 """
 
 import os
+import select
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import resources
-from typing import NoReturn
-
-import hydra
-from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from collections.abc import Callable, Sequence
 
 from finetune import __version__
+from finetune.config.application import Job, complete, compose_and_call, own_settings, summary
 from finetune.config.build import PACKAGES
-from finetune.config.mistakes import check_overrides, explain
-from finetune.config.names import hint
-from finetune.config.naming import job_name, run_name
 from finetune.config.parse import parse, parse_command
-from finetune.config.register import COMMANDS, own_fields, register
-from finetune.config.replay import replayed
-from finetune.config.schema import RunConfig
+from finetune.config.register import COMMANDS
+from finetune.names import hint
 
 EXIT_BUG = 1
 EXIT_MISTAKE = 2
 EXIT_PREEMPTED = 75
 EXIT_INTERRUPTED = 130
+# As a shell reports a program that SIGPIPE ended.
+EXIT_READER_GONE = 141
 
-# Read before `_seen_by_hydra` sets it for this process.
+# Read before Hydra is called, which gets the variable set in this process.
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 _HELP = ("-h", "--help", "help")
 _COMPLETION = ("-sc", "--shell-completion")
@@ -45,7 +34,14 @@ _COMPLETION = ("-sc", "--shell-completion")
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain that `head` has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_READER_GONE
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:
@@ -62,13 +58,13 @@ def run(words: Sequence[str]) -> int:
     if command not in COMMANDS:
         print(f"finetune: there is no command {command}; {hint(command, COMMANDS)}", file=sys.stderr)
         return EXIT_MISTAKE
-    return _guarded(command, lambda: _compose_and_run(command, words[1:]), packages=PACKAGES)
+    return _guarded(command, lambda: _run_jobs(command, words[1:]), packages=PACKAGES)
 
 
 def _overview() -> str:
     """List the commands with the first line of each one's help."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {command:<{width}}  {_summary(command)}" for command in COMMANDS]
+    lines = [f"  {command:<{width}}  {summary(command)}" for command in COMMANDS]
     return "\n".join(
         [
             "Fine-tune PaliGemma on your images.",
@@ -85,82 +81,39 @@ def _overview() -> str:
     )
 
 
-def _summary(command: str) -> str:
-    header = OmegaConf.load(str(resources.files("conf") / f"{command}.yaml")).hydra.help.header
-    return str(header).partition("\n")[0]
-
-
-def _compose_and_run(command: str, words: Sequence[str]) -> int:
-    """Let Hydra compose the configuration and call the command, once or once for each job of a sweep."""
-    parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign]
-    arguments = parser.parse_intermixed_args(list(words))
-    if arguments.experimental_rerun is not None:
-        raise ValueError("--experimental-rerun reads a pickle, which can run code; use run=<folder> instead")
-    flags = [word for word in words if word not in arguments.overrides]
-    overrides = list(arguments.overrides)
-    try:
-        check_overrides(overrides, is_sweep=arguments.multirun or arguments.shell_completion)
-        if "run" in _own_settings(command):
-            overrides = replayed(overrides)
-        return _call_hydra(command, flags, overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, command, overrides, arguments.config_dir)) from error
-
-
-def _call_hydra(command: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
-    register(command)
+def _run_jobs(command: str, words: Sequence[str]) -> int:
+    """Run the command once, or once for each job of a sweep; return the first exit code that is not 0."""
     codes: list[int] = []
 
-    def job(composed: DictConfig) -> None:
+    def call(job: Job) -> None:
         # Hydra writes a line of its own for an exception that leaves a job, so none does.
-        plugins = [str(plugin) for plugin in composed.plugins]
-        codes.append(_guarded(command, lambda: _execute(command, composed), packages=[*PACKAGES, *plugins]))
-        if codes[-1] in (EXIT_PREEMPTED, EXIT_INTERRUPTED):
+        codes.append(_guarded(command, lambda: _execute(command, job), packages=[*PACKAGES, *job.plugins]))
+        if codes[-1] in (EXIT_PREEMPTED, EXIT_INTERRUPTED, EXIT_READER_GONE):
             sys.exit(codes[-1])
 
-    application = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=command)(job)
-    try:
-        with _seen_by_hydra([*flags, *overrides]):
-            application()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return next((code for code in codes if code), 0)
+    stopped = compose_and_call(command, words, call)
+    return stopped or next((code for code in codes if code), 0)
 
 
-def _execute(command: str, composed: DictConfig) -> int:
+def _execute(command: str, job: Job) -> int:
     """Check everything, then hand over to the composition root, whose rooms import torch."""
     own = COMMANDS[command]
-    config = parse(composed, _own_settings(command))
-    settings = parse_command(composed, own) if own is not None else None
-    job = HydraConfig.get()
-    overrides = [str(override) for override in job.overrides.task]
-    is_sweep = job.mode is RunMode.MULTIRUN
-    name_run(config, dict(job.runtime.choices), overrides, is_sweep=is_sweep and getattr(settings, "run", None) is None)
-    if is_sweep:
-        print(f"finetune {command}: job {job.job.num}: {' '.join(overrides)}", flush=True)
+    config = parse(job.composed, own_settings(command))
+    settings = parse_command(job.composed, own) if own is not None else None
+    if getattr(settings, "run", None) is None:
+        job.name_run(config)
+    if job.number is not None:
+        print(f"finetune {command}: job {job.number}: {' '.join(job.line.overrides)}", flush=True)
 
     from finetune import assemble
 
     if command == "train":
-        assemble.train(config, overrides)
+        assemble.train(config, job.line)
     elif settings is None:
         assemble.doctor(config)
     else:
         getattr(assemble, command)(config, settings)
     return 0
-
-
-def name_run(config: RunConfig, choices: Mapping[str, str | None], overrides: Sequence[str], *, is_sweep: bool) -> None:
-    """Give the run its name: the user's or one made of the choices, and for a sweep's job what tells it apart."""
-    given = config.name
-    config.name = given if given is not None else run_name(choices, config.seed)
-    if is_sweep:
-        config.name = job_name(config.name, overrides, is_derived=given is None)
-
-
-def _own_settings(command: str) -> list[str]:
-    return [field.name for field in own_fields(COMMANDS[command])]
 
 
 def _complete(words: Sequence[str]) -> int:
@@ -176,7 +129,7 @@ def _complete(words: Sequence[str]) -> int:
         return 0
     if is_query:
         os.environ["COMP_LINE"] = " ".join([typed[0], *typed[2:]]) + " " * line.endswith(" ")
-    return _guarded(command, lambda: _call_hydra(command, words, []), packages=PACKAGES)
+    return _guarded(command, lambda: complete(command, words), packages=PACKAGES)
 
 
 def _guarded(command: str, action: Callable[[], int], *, packages: Sequence[str]) -> int:
@@ -186,36 +139,36 @@ def _guarded(command: str, action: Callable[[], int], *, packages: Sequence[str]
     except KeyboardInterrupt:
         code, message = EXIT_INTERRUPTED, "interrupted"
     except Exception as error:
-        code, message = _exit_code(error, packages), str(error)
-        if code == EXIT_BUG or _WANTS_TRACEBACK:
+        if isinstance(error, BrokenPipeError) and _is_reader_gone():
+            return EXIT_READER_GONE
+        told = _exit_code(error, packages)
+        code, message = EXIT_BUG if told is None else told, str(error)
+        if told is None or _WANTS_TRACEBACK:
             traceback.print_exception(error)
             return code
-    first, *rest = [line.strip() for line in message.splitlines() if line.strip()] or [""]
-    print("\n".join([f"finetune {command}: {first}", *([" ".join(rest)] if rest else [])]), file=sys.stderr)
+    print(f"finetune {command}: {_shown(message)}", file=sys.stderr)
     return code
 
 
-def _exit_code(error: Exception, packages: Sequence[str]) -> int:
-    """Return the error's own code; a ValueError is the user's mistake where our code or a plug-in raised it."""
+def _shown(message: str) -> str:
+    """Put a message on two lines at most; lines of a list, which are indented, stay as they are."""
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
+    first, *rest = [line for line in lines if not line.startswith("  ")] or [""]
+    return "\n".join([first, *([" ".join(rest)] if rest else []), *(line for line in lines if line.startswith("  "))])
+
+
+def _exit_code(error: Exception, packages: Sequence[str]) -> int | None:
+    """Return the error's own code, or that of a mistake for a ValueError of ours or of a plug-in; None: it is a bug."""
     if hasattr(error, "exit_code"):
         return int(error.exit_code)
     *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
     package = str(frame.f_globals.get("__name__")).partition(".")[0]
     is_mistake = isinstance(error, ValueError) and package in (*packages, "hydra", "omegaconf")
-    return EXIT_MISTAKE if is_mistake else EXIT_BUG
+    return EXIT_MISTAKE if is_mistake else None
 
 
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(f"{message}; settings are written name=value, and finetune <command> --help lists the flags")
-
-
-@contextmanager
-def _seen_by_hydra(words: Sequence[str]) -> Iterator[None]:
-    """Show Hydra these words as the command line, and have it raise its errors instead of printing them."""
-    before = sys.argv
-    sys.argv = [before[0], *words]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = before
+def _is_reader_gone() -> bool:
+    """Tell whether what reads standard output, such as `head`, has closed it."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

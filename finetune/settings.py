@@ -102,6 +102,19 @@ class DataSettings:
         if self.resize is Resize.hf and not self.antialias:
             raise ValueError("antialias=false has no effect with resize=hf, which always smooths; set it to true")
 
+    def check_rows(self, num_image_tokens: int) -> None:
+        """Refuse rows that could not hold the longest example.
+
+        Raises:
+            ValueError: Naming the smallest number that would do.
+        """
+        longest = num_image_tokens + 1 + self.max_text_tokens
+        if self.row_tokens is not None and self.row_tokens < longest:
+            raise ValueError(
+                f"data.row_tokens={self.row_tokens} must be at least {longest}: {num_image_tokens} image "
+                f"tokens, BOS and data.max_text_tokens={self.max_text_tokens}"
+            )
+
 
 @dataclass(kw_only=True)
 class TrainingSettings:

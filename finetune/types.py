@@ -46,6 +46,10 @@ def _rebuild_bad_sample(origin: str, sample_id: str, field_name: str, code: str,
     return BadSampleError(origin=origin, sample_id=sample_id, field_name=field_name, code=code, message=message)
 
 
+# What an encoded image may be, by its content; Pillow alone would open dozens of formats more.
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
     """An encoded image on disk. `name` is what messages call it."""
@@ -97,6 +101,7 @@ class Sample:
         label_set: Every label that the source knows, in its order: what `detect a ; b` asks for.
         captions, question, answers, text: Annotations for captioning, question answering and OCR.
         prefix, suffix: Ready-made token text (the PaliGemma JSONL format); they override the recipe's own.
+        notes: What the source left out or repaired on purpose, such as {"boxes clipped to the image": 1}.
     """
 
     sample_id: str
@@ -111,13 +116,14 @@ class Sample:
     text: str | None = None
     prefix: str | None = None
     suffix: str | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """What the model is shown and what it must say, as text.
 
-    `notes` counts what the recipe left out on purpose, such as {"boxes over the limit": 3}; the sums are reported.
+    `notes` counts what was left out or changed on purpose, such as {"boxes over the limit": 3}; the sums are reported.
     """
 
     sample_id: str
@@ -209,12 +215,16 @@ class Dataset(Protocol):
 class Metric(Protocol):
     """A score over a set of predictions. Fed each sample exactly once, in any order."""
 
+    def names(self) -> tuple[str, ...]:
+        """Return every name that `compute` may use, so that a misspelt one is refused before a run, not after it."""
+        ...
+
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         """Take one prediction; return its own score where one is defined for a single sample."""
         ...
 
     def compute(self) -> dict[str, float]:
-        """Return the values over everything seen, by name. Higher is better unless `LOWER_IS_BETTER` names it."""
+        """Return the values over everything seen, by name; `evaluate.metrics.direction` knows which way is better."""
         ...
 
 

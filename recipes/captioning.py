@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from finetune.evaluate.metrics.captioning import CaptionScores
-from finetune.tokens.template import check_template
+from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Metric, Prediction, Sample
 from recipes.missing import missing_annotation
-from recipes.wording import plain_text, say
+from recipes.wording import plain_text, ready_made, say, truths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,13 @@ class Captioning:
 
     def __post_init__(self) -> None:
         check_template("prefix", self.prefix, ("language",))
+        if self.language != Captioning.language and not uses(self.prefix, "language"):
+            raise ValueError(f"language={self.language} has no effect: prefix {self.prefix!r} has no {{language}}")
 
     def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
         """Say the prefix and one caption."""
         suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
-        return say(sample, self._prefix_of(sample), suffix)
+        return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
     def prompt(self, sample: Sample) -> Example:
         """Say the prefix alone."""
@@ -67,4 +69,4 @@ class Captioning:
 
 
 def _captions_of(sample: Sample) -> Sequence[str]:
-    return sample.captions if sample.suffix is None else (sample.suffix,)
+    return truths(sample, sample.captions)

@@ -10,7 +10,7 @@ from finetune.evaluate.metrics.text import ErrorRates
 from finetune.tokens.template import check_template
 from finetune.types import Example, Metric, Prediction, Sample
 from recipes.missing import missing_annotation
-from recipes.wording import plain_text, say
+from recipes.wording import plain_text, ready_made, say, truths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Ocr:
         suffix = sample.suffix if sample.suffix is not None else sample.text
         if suffix is None:
             raise missing_annotation(sample, "text")
-        return say(sample, self._prefix_of(sample), suffix)
+        return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
     def prompt(self, sample: Sample) -> Example:
         """Say the prefix alone."""
@@ -60,5 +60,4 @@ class Ocr:
 
 
 def _text_of(sample: Sample) -> Sequence[str]:
-    text = sample.suffix if sample.suffix is not None else sample.text
-    return () if text is None else (text,)
+    return truths(sample, () if sample.text is None else (sample.text,))

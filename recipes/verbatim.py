@@ -8,7 +8,7 @@ import numpy as np
 from finetune.evaluate.metrics.answers import answer_metrics, check_answer_scores
 from finetune.types import Example, Metric, Prediction, Sample
 from recipes.missing import missing_annotation
-from recipes.wording import plain_text, say
+from recipes.wording import plain_text, say, truths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,4 +61,4 @@ def _prefix_of(sample: Sample) -> str:
 
 
 def _suffix_of(sample: Sample) -> Sequence[str]:
-    return () if sample.suffix is None else (sample.suffix,)
+    return truths(sample, ())

@@ -11,7 +11,7 @@ from finetune.evaluate.metrics.answers import answer_metrics, check_answer_score
 from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Metric, Prediction, Sample
 from recipes.missing import missing_annotation
-from recipes.wording import plain_text, say
+from recipes.wording import plain_text, ready_made, say, truths
 
 
 class AnswerChoice(Enum):
@@ -44,12 +44,16 @@ class Vqa:
 
     def __post_init__(self) -> None:
         check_template("prefix", self.prefix, ("language", "question"))
+        if not uses(self.prefix, "question"):
+            raise ValueError(f"prefix {self.prefix!r} asks no question: write {{question}} where it belongs")
+        if self.language != Vqa.language and not uses(self.prefix, "language"):
+            raise ValueError(f"language={self.language} has no effect: prefix {self.prefix!r} has no {{language}}")
         check_answer_scores(self.scores)
 
     def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
         """Say the question and one answer."""
         suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
-        return say(sample, self._prefix_of(sample), suffix)
+        return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
     def prompt(self, sample: Sample) -> Example:
         """Say the question alone."""
@@ -74,7 +78,7 @@ class Vqa:
     def _prefix_of(self, sample: Sample) -> str:
         if sample.prefix is not None:
             return sample.prefix
-        if sample.question is None and uses(self.prefix, "question"):
+        if sample.question is None:
             raise missing_annotation(sample, "question")
         return self.prefix.format(language=self.language, question=sample.question)
 
@@ -89,4 +93,4 @@ class Vqa:
 
 
 def _answers_of(sample: Sample) -> Sequence[str]:
-    return sample.answers if sample.suffix is None else (sample.suffix,)
+    return truths(sample, sample.answers)

@@ -15,13 +15,14 @@ make_environment() {
   local extras="$1" wanted stamp
   wanted=$(cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
   stamp=".venv/installed-${extras:-base}-$wanted"
-  if [ -f "$stamp" ]; then echo "== .venv is up to date"; return; fi
+  # What was installed with the test extras holds the rest as well.
+  if [ -f "$stamp" ] || [ -f ".venv/installed-test-$wanted" ]; then echo "== .venv is up to date"; return; fi
   if [ ! -x .venv/bin/python ]; then
     echo "== making .venv"
     "$(pick_python)" -m venv .venv || fail "could not make .venv"
   fi
   echo "== installing the tested versions into .venv (constraints.txt)"
-  .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip -q
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
   local installer=(.venv/bin/python -m pip install -q)
   # uv installs in seconds what pip needs minutes for.
   if .venv/bin/python -m pip install -q uv 2>/dev/null; then

@@ -19,11 +19,11 @@ import finetune
 from finetune.cli import run
 from finetune.config.commands import EvaluateCommand, ExportFormat
 from finetune.config.mistakes import known_settings
-from finetune.config.names import near
 from finetune.config.parse import parse
 from finetune.config.register import COMMANDS, own_fields, register
-from finetune.config.replay import save_overrides
+from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
+from finetune.names import near
 from finetune.settings import at_least
 
 
@@ -60,7 +60,7 @@ def first_run() -> Path:
     """A run's folder, runs/first below the current one, as its command line left it."""
     folder = Path("runs/first")
     folder.mkdir(parents=True)
-    save_overrides(folder, ["dataset=voc", "dataset.root=cells", "training.max_steps=9"])
+    save_command_line(folder, CommandLine(overrides=("dataset=voc", "dataset.root=cells", "training.max_steps=9")))
     return folder
 
 
@@ -106,7 +106,21 @@ MISTAKES: list[tuple[str, str]] = [
     ("train model.dtype=fp8", "model.dtype must be one of fp32, bf16, fp16, got 'fp8'"),
     ("train training.label_smoothing=2", "training.label_smoothing must be between 0 and 0.999, got 2.0"),
     ("train training.max_steps=-1", "training.max_steps must be at least 0, got -1"),
-    ("train optimizer.learning_rate=nan", "optimizer.learning_rate must be above 0, got nan"),
+    ("train optimizer.learning_rate=nan", "optimizer.learning_rate must be a finite number, got nan"),
+    ("train optimizer.learning_rate=inf", "optimizer.learning_rate must be a finite number, got inf"),
+    ("train optimizer.weight_decay=inf", "optimizer.weight_decay must be a finite number, got inf"),
+    ("train training.clip_norm=inf", "training.clip_norm must be a finite number, got inf"),
+    ("train recipe.parts.a.weight=1", "only a mixture has parts; choose recipe=mixture"),
+    (
+        "train recipe=mixture dataset@recipe.parts.words.dataset=jsonl",
+        "write +dataset@recipe.parts.words.dataset=",
+    ),
+    ("train plugins=[os] optimizer._target_=os.path.X", "is not a dataclass of os.path, which has none of its own"),
+    ("train name=", "name must be a plain folder name such as cells-1, got ''"),
+    ("train name=.", "name must be a plain folder name"),
+    ("train name=..", "name must be a plain folder name"),
+    ("train name=../../x", "name must be a plain folder name such as cells-1, got '../../x'"),
+    ("evaluate name=/tmp/x", "name must be a plain folder name"),
     ("train optimizer.learning_rate=0", "optimizer.learning_rate must be above 0"),
     ("train peft.rank=0", "peft.rank must be at least 1"),
     ("train seed=-1", "seed must be at least 0, got -1"),
@@ -132,6 +146,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train --cfg everything", "invalid choice: 'everything'"),
     ("train --config-dir nowhere", "nowhere' not found"),
     ("train --experimental-rerun x.pickle", "reads a pickle"),
+    ("train dataset=hf dataset.path=https://me:canary@host/cells", "dataset.path: an address with a user name or"),
     ("train run=runs/first", "unknown setting run; did you mean runs"),
     ("evaluate run=runs/nowhere", "run=runs/nowhere: there is no such folder"),
     ("evaluate run=.", "not the folder of a run"),
@@ -185,6 +200,20 @@ def test_a_mistake_is_answered_within_five_seconds_and_without_torch(line: str, 
     assert (answer.returncode, answer.stdout) == (2, "")
     assert 1 <= answer.stderr.count("\n") <= 2
     assert "Traceback" not in answer.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(repository: Path) -> None:
+    for words in (["train", "--help"], ["--help"], ["train", "--cfg", "job"]):
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        command = subprocess.Popen(
+            [sys.executable, "-m", "finetune", *words],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.stderr is not None
+        assert command.stderr.read() == ""
+        assert command.wait() == 141
 
 
 def test_the_module_is_the_command(repository: Path) -> None:
@@ -276,9 +305,29 @@ def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_run_gets_the_configuration_its_name_and_its_overrides(assembly: Assembly) -> None:
     assert run(["train", "recipe=ocr", "seed=3"]) == 0
-    ((command, config, overrides),) = assembly.calls
-    assert (command, config.seed, overrides) == ("train", 3, ["recipe=ocr", "seed=3"])
+    ((command, config, line),) = assembly.calls
+    assert (command, config.seed, line) == ("train", 3, CommandLine(overrides=("recipe=ocr", "seed=3")))
     assert config.name == "ocr-scenes-tiny-lora-seed3"
+
+
+@pytest.mark.parametrize("line", ["train", "evaluate", "train -m"])
+def test_a_password_in_an_address_is_refused_without_repeating_it(
+    line: str, assembly: Assembly, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*_words(line), "dataset=hf", "dataset.path=https://me:canary@host/cells"]) == 2
+    printed = capsys.readouterr().err
+    assert "write dataset.path='${oc.env:NAME}'" in printed
+    assert "canary" not in printed
+
+
+def test_an_address_from_the_environment_is_kept_by_its_variables_name(
+    assembly: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLS", "https://me:canary@host/cells")
+    assert run(["train", "dataset=hf", "dataset.path='${oc.env:CELLS}'"]) == 0
+    [(_, config, line)] = assembly.calls
+    assert config.dataset.path == "https://me:canary@host/cells"
+    assert not any("canary" in override for override in line.overrides)
 
 
 def test_nothing_is_written_by_the_command_line_itself(tmp_path: Path) -> None:
@@ -290,9 +339,26 @@ def test_the_jobs_of_a_sweep_have_folders_of_their_own(assembly: Assembly) -> No
     assert run(["train", "-m", "seed=0,1", "training.max_steps=3,4", "name=mine"]) == 0
     assert len({config.name for _, config, _ in assembly.calls}) == 4
     assert all(config.name.startswith("mine-") for _, config, _ in assembly.calls)
-    assert {tuple(overrides)[:2] for _, _, overrides in assembly.calls} == {
+    assert {line.overrides[:2] for _, _, line in assembly.calls} == {
         (f"seed={seed}", f"training.max_steps={steps}") for seed in (0, 1) for steps in (3, 4)
     }
+
+
+def test_a_job_of_a_sweep_is_named_after_what_the_sweep_varies_alone(assembly: Assembly) -> None:
+    assert run(["train", "-m", "training.max_steps=3,4", "peft.rank=2", "name=mine"]) == 0
+    names = [config.name for _, config, _ in assembly.calls]
+    assert names == ["mine-training.max_steps=3", "mine-training.max_steps=4"]
+
+
+def test_what_hydra_writes_of_a_sweep_goes_where_the_runs_go(assembly: Assembly, tmp_path: Path) -> None:
+    assert run(["train", "-m", "seed=0,1", "runs=elsewhere"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_sweep_into_a_place_that_is_no_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("page").write_text("")
+    assert run(["train", "-m", "seed=0,1", "runs=page"]) == 2
+    assert capsys.readouterr().err.startswith("finetune train: runs: nothing can be written to page")
 
 
 def test_a_failing_job_does_not_stop_a_sweep(assembly: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,6 +401,32 @@ def test_choices_of_the_users_own_are_found(assembly: Assembly) -> None:
     assert config.name == "detection-scenes-tiny-lora-quick-seed0"
 
 
+def test_a_run_made_with_choices_of_the_users_own_asks_for_them_again(
+    assembly: Assembly, first_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("mine/experiment")
+    folder.mkdir(parents=True)
+    (folder / "quick.yaml").write_text("# @package _global_\ntraining:\n  max_steps: 2\n")
+    assert run(["train", "--config-dir", "mine", "experiment=quick"]) == 0
+    ((_, _, line),) = assembly.calls
+    assert line.config_dir == str(Path("mine").resolve())
+    save_command_line(first_run, line)
+    assert run(["evaluate", "run=runs/first"]) == 2
+    assert f"was made with --config-dir {line.config_dir}; add that" in capsys.readouterr().err
+    assert run(["evaluate", "run=runs/first", "--config-dir", "mine"]) == 0
+    assert assembly.calls[-1][1].training.max_steps == 2
+
+
+def test_a_run_can_be_named_from_inside_its_folder(
+    assembly: Assembly, first_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = first_run.parent.resolve()
+    monkeypatch.chdir(first_run)
+    assert run(["evaluate", "run=."]) == 0
+    ((_, config, _),) = assembly.calls
+    assert (config.runs, config.name) == (str(runs), "first")
+
+
 def test_a_misspelt_setting_in_a_file_of_the_users_own_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("mine/experiment")
     folder.mkdir(parents=True)
@@ -349,6 +441,10 @@ class Stopped(Exception):  # noqa: N818
 
 class NotFinite(ValueError):  # noqa: N818
     exit_code = 3
+
+
+class Failed(RuntimeError):  # noqa: N818
+    exit_code = 1
 
 
 def _raise(error: BaseException) -> Callable[[], None]:
@@ -368,6 +464,12 @@ def _raise(error: BaseException) -> Callable[[], None]:
             3,
             "finetune train: loss is nan\nat step 3 samples a, b\n",
         ),
+        (
+            _raise(NotFinite("other settings\n  peft.rank: was 4, is now 8\n  seed: was 0, is now 1")),
+            3,
+            "finetune train: other settings\n  peft.rank: was 4, is now 8\n  seed: was 0, is now 1\n",
+        ),
+        (_raise(Failed("self-test failed: masks")), 1, "finetune train: self-test failed: masks\n"),
         (_raise(KeyboardInterrupt()), 130, "finetune train: interrupted\n"),
     ],
 )

@@ -10,9 +10,10 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 
-from finetune.config.names import dotted_names
 from finetune.config.parse import parse
 from finetune.config.register import COMMANDS, own_fields, register
+from finetune.names import dotted_names
+from finetune.reporting.redaction import secrets_of
 
 CONF = Path(__file__).parent.parent / "conf"
 # Files of these groups hold differences; those of every other group name a dataclass.
@@ -85,6 +86,17 @@ def test_an_experiment_holds_only_differences(path: Path) -> None:
     without, with_it = compose("train", choices), compose("train", [title(path)])
     same = [name for name in leaves(settings) if OmegaConf.select(without, name) == OmegaConf.select(with_it, name)]
     assert not same, f"{path.name} repeats what holds without it: {same}"
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=title)
+def test_no_setting_takes_a_secret_since_the_command_line_is_kept(path: Path) -> None:
+    composed = OmegaConf.to_container(compose_complete(title(path)))
+    assert isinstance(composed, dict)
+    own = {field.name for command in COMMANDS for field in own_fields(COMMANDS[command])}
+    settings = {str(key): value for key, value in composed.items()}
+    names = own | {name.rpartition(".")[2] for name in dotted_names(settings)}
+    assert {"run", "learning_rate"} <= names
+    assert secrets_of(dict.fromkeys(names, "given")) == []
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))

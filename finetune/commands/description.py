@@ -1,7 +1,9 @@
 """What a run is, told to its report and its trackers, and what of it must not change while it runs."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finetune.commands.run_identity import BASE, immutable_settings
 from finetune.commands.session import Session
 from finetune.config.plain import as_yaml, plain
 from finetune.engine.identity import Identity
@@ -10,41 +12,39 @@ from finetune.evaluate.self_test import SelfTestReport
 from finetune.export.model_card import RunFacts
 from finetune.model.freeze import PartCount
 from finetune.reporting.description import RunDescription, Table
+from finetune.reporting.redaction import redact_text, secrets_of
 from finetune.reporting.run_folder import RunFolder
-
-# Where, how fast and how closely watched: everything else decides what is computed.
-_MUTABLE = {
-    "name": True,
-    "runs": True,
-    "resume": True,
-    "plugins": True,
-    "tracking": True,
-    "evaluation": True,
-    "checkpoint": True,
-    "self_test": True,
-    "data": {"num_workers": True, "max_skips": True},
-    "training": {"micro_batch_size": True, "gradient_checkpointing": True, "log_every_steps": True},
-}
 
 
 def identity_of(session: Session) -> Identity:
-    """Return the settings that a resumed run must share, with the exact base model that was found."""
+    """Return the settings that a resumed run must share, with the exact base model that was found. Without secrets."""
     base = {"name": session.loaded.base_name, "revision": session.loaded.base_revision}
-    return Identity(settings=_without(plain(session.config), _MUTABLE) | {"base": base})
+    return Identity(settings=immutable_settings(session.config) | {BASE: base})
 
 
 def describe_run(session: Session, num_steps: int) -> RunDescription:
     """Say what the session's run is."""
+    batch_size = session.config.training.global_batch_size
+    trained = {"training": _kind(session.config.peft), "length": f"{num_steps:,} steps of {batch_size} examples"}
+    return _describe(session, num_steps, trained)
+
+
+def describe_evaluation(session: Session, run: str | None, step: int) -> RunDescription:
+    """Say what is evaluated: the weights of a run after `step`, or the base model."""
+    if run is None:
+        return _describe(session, 0, {"training": "none: the base model"})
+    return _describe(session, 0, {"training": _kind(session.config.peft), "weights": f"step {step:,} of {run}"})
+
+
+def _describe(session: Session, num_steps: int, trained: Mapping[str, str]) -> RunDescription:
     config, loaded = session.config, session.loaded
     assert config.name is not None, "the command line names every run"
-    image = f"{loaded.image_size} x {loaded.image_size} px, {loaded.num_image_tokens} tokens"
     headline = {
         "model": f"{loaded.base_name} (PaliGemma {loaded.generation})",
-        "image": image,
+        "image": f"{loaded.image_size} x {loaded.image_size} px, {loaded.num_image_tokens} tokens",
         "recipe": _kind(config.recipe),
         "data": _kind(config.dataset),
-        "training": _kind(config.peft),
-        "steps": f"{num_steps:,} of {config.training.global_batch_size} examples",
+        **trained,
         "seed": str(config.seed),
     }
     return RunDescription(
@@ -66,6 +66,31 @@ def parts_table(counts: tuple[PartCount, ...]) -> Table:
     )
 
 
+def groups_table(groups: Sequence[Mapping[str, Any]]) -> Table:
+    """List what trains alike: its learning rate at the schedule's peak, and its weight decay.
+
+    Args:
+        groups: As `finetune.engine.parameter_groups` returns them.
+    """
+    rows = tuple(
+        (
+            group["part"].replace("_", " "),
+            f"{sum(parameter.numel() for _, parameter in group['params']):,}",
+            f"{group['peak_learning_rate']:g}",
+            f"{group['weight_decay']:g}",
+        )
+        for group in groups
+    )
+    return Table(title="Optimizer groups", columns=("part", "parameters", "learning rate", "weight decay"), rows=rows)
+
+
+def notes_table(notes: Mapping[str, int]) -> Table:
+    """List what was done to samples on purpose while training, most often first."""
+    ordered = sorted(notes.items(), key=lambda note: -note[1])
+    rows = tuple((note, f"{count:,}") for note, count in ordered)
+    return Table(title="Left out or changed", columns=("what", "count"), rows=rows)
+
+
 def self_test_tables(report: SelfTestReport) -> tuple[Table, Table]:
     """List what was proved before the first step, and what is in force in the model."""
     checks = tuple((check.name, f"{check.measured:.3g}", check.rule) for check in report.checks)
@@ -76,14 +101,17 @@ def self_test_tables(report: SelfTestReport) -> tuple[Table, Table]:
 
 
 def run_facts(session: Session, step: int) -> RunFacts:
-    """Return what a model card says about the run after `step`: its scores are those of its evaluation there."""
+    """Return what a model card says about the run after `step`: its scores are those of its evaluation there.
+
+    A card is made to be published, so its settings are without secrets.
+    """
     config = session.config
     assert config.name is not None, "the command line names every run"
     return RunFacts(
         name=config.name,
         recipe=_kind(config.recipe),
         dataset=_kind(config.dataset),
-        settings=as_yaml(config),
+        settings=redact_text(as_yaml(config), secrets_of(plain(config))),
         scores=_scores_at(RunFolder(path=session.folder), step),
         step=step,
     )
@@ -101,8 +129,3 @@ def _scores_at(folder: RunFolder, step: int) -> dict[str, float]:
 
 def _kind(choice: object) -> str:
     return type(choice).__name__
-
-
-def _without(values: dict[str, Any], left_out: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in values.items() if left_out.get(name) is not True}
-    return {name: _without(value, left_out[name]) if name in left_out else value for name, value in kept.items()}

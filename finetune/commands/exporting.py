@@ -3,35 +3,69 @@
 from pathlib import Path
 
 from finetune.commands.description import run_facts
+from finetune.commands.run_identity import run_folder
 from finetune.commands.session import Session, load_weights, open_session
 from finetune.config.commands import ExportCommand, ExportFormat
 from finetune.config.schema import RunConfig
 from finetune.export.adapter import check_adapter_export, write_adapter
 from finetune.export.merged import write_merged
+from finetune.export.placing import require_replaceable
 from finetune.export.preprocessing import Preprocessing
+from finetune.model.choices import TinyModel
+from finetune.model.load import LoadedModel
 
 
 def export(config: RunConfig, command: ExportCommand) -> None:
     """Write the weights of a checkpoint, with a processor and a model card.
 
     Raises:
-        ValueError: If the run has no such checkpoint, or an adapter cannot carry what it trained.
+        ValueError: If the run has no such checkpoint, an adapter cannot carry what it trained, or the folder is taken.
     """
+    folder = Path(command.to) if command.to else run_folder(config) / "export" / command.format.name
+    require_replaceable(folder)
     session = open_session(config, is_adapted=True)
     if command.format is ExportFormat.adapter:
         check_adapter_export(session.loaded, config.peft)
     step = load_weights(session, command.weights)
-    folder = Path(command.to) if command.to else session.folder / "export" / command.format.name
+    lines = [f"{command.format.name} of step {step}: {folder}"]
     if command.format is ExportFormat.adapter:
-        write_adapter_of(session, folder, step)
+        base_folder = write_adapter_of(session, folder, step)
+        lines += [f"its base model: {base_folder}"] if base_folder is not None else []
     else:
         write_merged(session.loaded, folder, run_facts(session, step), preprocessing_of(session))
-    print(f"{command.format.name} of step {step}: {folder}")
+    print("\n".join(lines))
 
 
-def write_adapter_of(session: Session, folder: Path, step: int) -> None:
-    """Write the session's adapters as they are after `step`."""
-    write_adapter(session.loaded, session.config.peft, folder, run_facts(session, step), preprocessing_of(session))
+def write_adapter_of(session: Session, folder: Path, step: int) -> Path | None:
+    """Write the session's adapters as they are after `step`, and beside them a base that cannot be had elsewhere.
+
+    Returns:
+        The base's folder; None where the base has a name of its own.
+    """
+    base_folder = base_folder_of(session, folder) if isinstance(session.config.model, TinyModel) else None
+    if base_folder is not None:
+        _write_base(session, base_folder)
+    write_adapter(
+        session.loaded,
+        session.config.peft,
+        folder,
+        run_facts(session, step),
+        preprocessing_of(session),
+        base_folder=base_folder,
+    )
+    return base_folder
+
+
+def base_folder_of(session: Session, adapter_folder: Path) -> Path:
+    """Return where the base of an adapter goes: into the run's own `export`, or beside the folder that was given."""
+    own, folder = (session.folder / "export").resolve(), adapter_folder.resolve()
+    return own / "base" if folder.parent == own else folder.with_name(f"{folder.name}-base")
+
+
+def _write_base(session: Session, folder: Path) -> None:
+    """Write the embedded model as it was before the run: its seed makes it again, bit for bit."""
+    untrained: LoadedModel = session.config.model.load()
+    write_merged(untrained, folder, run_facts(session, 0), preprocessing_of(session))
 
 
 def preprocessing_of(session: Session) -> Preprocessing:

@@ -64,6 +64,8 @@ def _matches(pattern: str) -> list[Path]:
     path = Path(pattern).expanduser()
     if path.is_file():
         return [path]
+    if path.is_dir():
+        raise ValueError(f"images: {pattern} is a folder; give a pattern, such as 'images=[{pattern}/*.jpg]'")
     found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
     if not found:
         raise ValueError(f"images: there is no file {pattern}")

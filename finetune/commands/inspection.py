@@ -13,8 +13,12 @@ from finetune.reporting.progress import progress_for
 _MOST_PROBLEMS = 10
 
 
-def inspect(config: RunConfig, command: InspectCommand, ingredients: tuple[Ingredient, ...]) -> None:
-    """Read every sample as training would; write a page for each ingredient and print what matters."""
+def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients: tuple[Ingredient, ...]) -> None:
+    """Read every sample as training would; write a page for each ingredient and print what matters.
+
+    Args:
+        page: The page's file; the parts of a mixture put their names behind its own.
+    """
     inputs = config.model.read_inputs()
     encoder = SampleEncoder(
         tokenizer=inputs.tokenizer,
@@ -33,16 +37,10 @@ def inspect(config: RunConfig, command: InspectCommand, ingredients: tuple[Ingre
             seed=config.seed,
         )
         split = command.split or "the training split"
-        page = _page_of(config, command, ingredient)
-        write_page(inspection, page, title=f"{ingredient.name or type(config.dataset).__name__}, {split}")
-        print("\n".join([*_summary(inspection), f"page: {page}"]), flush=True)
+        own_page = page.with_stem(f"{page.stem}-{ingredient.name}") if ingredient.name else page
+        write_page(inspection, own_page, title=f"{ingredient.name or type(config.dataset).__name__}, {split}")
+        print("\n".join([*_summary(inspection), f"page: {own_page}"]), flush=True)
     progress.close()
-
-
-def _page_of(config: RunConfig, command: InspectCommand, ingredient: Ingredient) -> Path:
-    default = Path(config.runs) / f"inspect-{config.name}-{command.split or 'training'}.html"
-    page = Path(command.to) if command.to else default
-    return page.with_stem(f"{page.stem}-{ingredient.name}") if ingredient.name else page
 
 
 def _summary(inspection: Inspection) -> list[str]:

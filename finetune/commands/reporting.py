@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.commands.session import Session
@@ -23,17 +24,25 @@ def reporter_for(session: Session, folder: Path) -> Reporter:
     return MainReporter(RunFolder(path=folder), session.config.tracking, progress_for(is_main=True))
 
 
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """How a command that does not fail comes to its end, in the command's own words."""
+
+    reason: str = "finished"
+
+
 @contextmanager
-def told(session: Session, reporter: Reporter, folder: Path) -> Iterator[None]:
+def told(session: Session, reporter: Reporter, folder: Path) -> Iterator[Ending]:
     """Say how the command ended, whatever ended it, write the folder's report and name it."""
-    exit_code, reason = 0, "finished"
+    ending = Ending()
+    exit_code, reason = 0, ""
     try:
-        yield
+        yield ending
     except BaseException as error:
         exit_code, reason = _exit_code_of(error), str(error) or type(error).__name__
         raise
     finally:
-        reporter.finish(exit_code, reason)
+        reporter.finish(exit_code, reason or ending.reason)
         if session.ranks.is_main:
             print(f"report: {write_report(folder)}", flush=True)
 

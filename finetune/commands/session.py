@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from finetune.commands.run_identity import require_same_base, run_folder
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
 from finetune.data.loader import PromptLoader
@@ -36,12 +37,6 @@ class Session:
     def folder(self) -> Path:
         """The run's folder."""
         return run_folder(self.config)
-
-
-def run_folder(config: RunConfig) -> Path:
-    """Return where a run's files go."""
-    assert config.name is not None, "the command line names every run"
-    return Path(config.runs) / config.name
 
 
 def checkpoint_store(config: RunConfig, warn: Callable[[str], None]) -> CheckpointStore:
@@ -82,8 +77,9 @@ def load_weights(session: Session, weights: str) -> int:
         weights: latest, best, or a checkpoint's name such as step-00001200.
 
     Raises:
-        ValueError: If the run has no such checkpoint.
+        ValueError: If the run has no such checkpoint, or was trained on another base model.
     """
+    require_same_base(session.config, session.loaded.base_name, session.loaded.base_revision)
     store = checkpoint_store(session.config, _warn)
     step = _step_of(store, weights)
     load_trained_state(session.loaded.model, store.load(step).trained)

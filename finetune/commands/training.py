@@ -1,96 +1,93 @@
 """`finetune train`: everything that a run needs, connected, and what happens before and after its loop."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 
-from finetune.commands.description import describe_run, identity_of, parts_table, self_test_tables
+from finetune.commands.description import (
+    describe_run,
+    groups_table,
+    identity_of,
+    notes_table,
+    parts_table,
+    self_test_tables,
+)
 from finetune.commands.exporting import write_adapter_of
+from finetune.commands.preflight import HAND_OVER, steps_of
 from finetune.commands.proof import prove
 from finetune.commands.reporting import reporter_for, told
+from finetune.commands.run_identity import IDENTITY_FILE, require_same_settings
+from finetune.commands.run_lock import locked
 from finetune.commands.session import (
     Session,
     checkpoint_store,
     evaluation_parts,
     evaluator_of,
     open_session,
-    run_folder,
 )
-from finetune.config.replay import save_overrides
+from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
 from finetune.data.loader import TrainingLoader
 from finetune.data.mixture import Ingredient, TrainingSet
-from finetune.engine.identity import read_identity, require_same, write_identity
+from finetune.engine.counters import early_stop
+from finetune.engine.identity import read_identity, write_identity
 from finetune.engine.loop import Training
 from finetune.engine.loop import train as run_loop
+from finetune.engine.parameter_groups import check_multipliers, parameter_groups
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import StepRules, make_learner
-from finetune.evaluate.metrics.direction import is_better
+from finetune.evaluate.metrics.direction import directional, is_better
 from finetune.evaluate.report import write_report
 from finetune.evaluate.runner import EvaluationStoppedError, evaluate_all, report_evaluation
+from finetune.export.adapter import check_adapter_export
 from finetune.model.freeze import trainable_by_part
 from finetune.reporting.reporter import Reporter
-from finetune.settings import Resume
-
-IDENTITY_FILE = "identity.json"
 
 
 def train(
-    config: RunConfig, overrides: Sequence[str], training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]
+    config: RunConfig, line: CommandLine, training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]
 ) -> None:
     """Train a run from where it stands to its end.
 
     Raises:
-        ValueError: If the folder is another run's, or `resume` forbids what it would take.
+        ValueError: If the folder is another run's or in use.
         RunStoppedError: If the run ended early, with the process's exit code.
     """
-    require_resumable(config)
     training_set = TrainingSet(ingredients=training, seed=config.seed)
     total_steps = steps_of(config, len(training_set))
-    config.schedule.check(total_steps)
     session = open_session(config, is_adapted=True)
-    session.ranks.on_main(lambda: _claim_folder(session, overrides))
-    reporter = reporter_for(session, session.folder)
-    reporter.start(describe_run(session, total_steps))
-    with told(session, reporter, session.folder):
-        _introduce(session, reporter, training_set)
-        with StopSignals() as signals:
-            counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
-        if config.tracking.wants_adapter:
-            session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, counters.step))
+    if config.tracking.wants_adapter:
+        check_adapter_export(session.loaded, config.peft, **HAND_OVER)
+    check_multipliers(session.loaded.model, config.learning_rates)
+    with ExitStack() as held:
+        session.ranks.on_main(lambda: _claim_folder(session, line, held))
+        _train(session, training_set, evaluation, total_steps)
     session.ranks.end()
 
 
-def require_resumable(config: RunConfig) -> None:
-    """Hold the run's folder against `resume`.
-
-    Raises:
-        ValueError: If the folder is there and must not be, or is not and must.
-    """
-    identity = run_folder(config) / IDENTITY_FILE
-    if config.resume is Resume.never and identity.exists():
-        raise ValueError(f"resume=never, but {identity.parent} holds a run already; give this one another name")
-    if config.resume is Resume.require and not identity.exists():
-        raise ValueError(f"resume=require, but {identity.parent} holds no run; check name and runs")
-
-
-def steps_of(config: RunConfig, epoch_length: int) -> int:
-    """Return the run's optimizer steps; a last window that is begun is finished."""
-    training = config.training
-    if training.max_steps is not None:
-        return training.max_steps
-    assert training.epochs is not None, "the settings hold exactly one of the two"
-    return math.ceil(training.epochs * epoch_length / training.global_batch_size)
-
-
-def _claim_folder(session: Session, overrides: Sequence[str]) -> None:
-    """Make the run's folder this run's, or make sure that it is."""
+def _claim_folder(session: Session, line: CommandLine, held: ExitStack) -> None:
+    """Make the run's folder this run's, or make sure that it is, and keep others out until `held` is closed."""
+    held.enter_context(locked(session.folder))
     identity = identity_of(session)
     path = session.folder / IDENTITY_FILE
     if path.exists():
-        require_same(read_identity(path), identity, session.folder)
-    session.folder.mkdir(parents=True, exist_ok=True)
-    save_overrides(session.folder, overrides)
+        require_same_settings(read_identity(path), identity, session.folder)
+    save_command_line(session.folder, line)
     write_identity(path, identity)
+
+
+def _train(session: Session, training_set: TrainingSet, evaluation: tuple[Ingredient, ...], total_steps: int) -> None:
+    """Train in a folder that is this run's alone, and tell how it goes."""
+    reporter = reporter_for(session, session.folder)
+    reporter.start(describe_run(session, total_steps))
+    with told(session, reporter, session.folder) as ending:
+        _introduce(session, reporter, training_set)
+        with StopSignals() as signals:
+            counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
+        ending.reason = early_stop(counters, session.config.evaluation, total_steps) or ending.reason
+        if counters.notes:
+            _tell_notes(reporter, counters.notes)
+        if session.config.tracking.wants_adapter:
+            session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, counters.step))
 
 
 def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) -> None:
@@ -101,12 +98,33 @@ def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) 
     for row in parts.rows:
         reporter.say("trains: {:<14} {:>13} of {:>13} ({})".format(*row))
     reporter.add_table(parts)
+    _introduce_optimizer(session, reporter)
     if session.config.self_test.enabled:
         report = prove(session, training_set)
         for line in report.lines():
             reporter.say(f"self-test: {line}")
         for table in self_test_tables(report):
             reporter.add_table(table)
+
+
+def _introduce_optimizer(session: Session, reporter: Reporter) -> None:
+    """Say at which learning rate each part trains, and what decays."""
+    choice = session.config.optimizer
+    groups = parameter_groups(session.loaded.model, choice, session.config.learning_rates)
+    table = groups_table(groups)
+    for row in table.rows:
+        reporter.say("optimizer: {:<11} {:>13} parameters, learning rate {} at most, weight decay {}".format(*row))
+    if choice.weight_decay and not any(group["weight_decay"] for group in groups):
+        reporter.say(f"optimizer: weight_decay={choice.weight_decay:g} reaches no parameter that trains")
+    reporter.add_table(table)
+
+
+def _tell_notes(reporter: Reporter, notes: Mapping[str, int]) -> None:
+    """Say what was left out or changed on purpose, over all steps: a sample counts each time it is drawn."""
+    table = notes_table(notes)
+    for note, count in table.rows:
+        reporter.say(f"left out or changed: {count} x {note}")
+    reporter.add_table(table)
 
 
 def _connect(
@@ -147,7 +165,7 @@ def _connect(
         report_evaluation(result, reporter, step)
         if ranks.is_main:
             write_report(session.folder)
-        return result.values
+        return directional(result.values)
 
     return Training(
         learner=make_learner(session.loaded.model, config.optimizer, config.learning_rates, ranks, rules),

@@ -10,6 +10,7 @@ This replaces `hydra.utils.instantiate`, which calls anything importable: a targ
 
 import dataclasses
 import importlib
+import math
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import BooleanNode, EnumNode, FloatNode, IntegerNode, OmegaConf, StringNode, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
-from finetune.config.names import hint
+from finetune.names import hint
 
 PACKAGES = ("finetune", "recipes", "datasets_adapters")
 TARGET = "_target_"
@@ -99,6 +100,8 @@ def _target_class(target: object, path: str, packages: Sequence[str]) -> type[An
             raise ValueError(f"{setting}={target} needs the package {error.name!r}, which is not installed") from error
         raise ValueError(f"{setting}={target}: there is no module {error.name!r}") from error
     choices = [name for name, value in vars(module).items() if isinstance(value, type) and _is_local(value, module)]
+    if not choices:
+        raise ValueError(f"{setting}={target} is not a dataclass of {module_name}, which has none of its own")
     if class_name not in choices:
         raise ValueError(f"{setting}={target} is not a dataclass of {module_name}; {hint(class_name, choices)}")
     found: type[Any] = getattr(module, class_name)
@@ -142,7 +145,10 @@ def _convert_leaf(inner: Any, annotation: Any, value: Any, path: str) -> Any:
         node = EnumNode(enum_type=inner, value=value) if is_enum else _NODES[inner](value=value)
     except OmegaConfBaseException as error:
         raise ValueError(wrong_type(path, annotation, value)) from error
-    return OmegaConf.create({"value": node})["value"]
+    converted = OmegaConf.create({"value": node})["value"]
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise ValueError(f"{path} must be a finite number, got {value}")
+    return converted
 
 
 def _strip_optional(annotation: Any) -> tuple[Any, bool]:

@@ -1,6 +1,7 @@
 """What a command line gets wrong before its values are looked at, in one or two lines with the name that was meant."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, get_type_hints
 
@@ -13,9 +14,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from finetune.config.build import wrong_type
-from finetune.config.names import dotted_names, hint
 from finetune.config.register import COMMANDS, register
 from finetune.config.schema import RunConfig
+from finetune.names import dotted_names, hint
+from finetune.reporting.redaction import has_user_info
 
 # The nodes of the configuration that name one of a group's choices.
 CHOICES = tuple(name for name, annotation in get_type_hints(RunConfig).items() if annotation is Any)
@@ -25,10 +27,17 @@ def check_overrides(words: Sequence[str], *, is_sweep: bool) -> None:
     """Refuse what Hydra would take for something else than the user means.
 
     Raises:
-        ValueError: For several values without --multirun, a group without a choice, `+` before one, a removed setting.
+        ValueError: For several values without --multirun, a group without a choice, `+` before one, a removed setting,
+            an address with a password.
     """
     for override in OverridesParser.create().parse_overrides(list(words)):
         key, text = override.package or override.key_or_group, override.input_line
+        if has_user_info(str(text)):
+            # The text itself stays unsaid: messages end up in logs.
+            raise ValueError(
+                f"{key}: an address with a user name or password would be kept in the run's folder; put it into the "
+                f"environment and write {key}='${{oc.env:NAME}}'"
+            )
         if override.is_sweep_override():
             if not is_sweep:
                 raise ValueError(f"{text} names several values: add --multirun to run each; a list is {key}=[...]")
@@ -49,6 +58,8 @@ def explain(error: Exception, command: str, overrides: Sequence[str], config_dir
     """
     if isinstance(error, OverrideParseException):
         return f"cannot read {error.override!r}: write name=value, and a text with symbols as 'name=\"a, b\"'"
+    if missing_plus := re.match(r"Could not override '(\w+@[\w.]+)'", str(error)):
+        return f"{missing_plus[1]}: nothing is chosen there yet; write +{missing_plus[1]}=<choice>"
     if isinstance(error, MissingConfigException) and "/" in str(error.missing_cfg_file):
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={choice}: there is no such choice; {hint(choice, error.options or ())}"
@@ -81,6 +92,8 @@ def _explain_unknown(stopped_at: str, command: str, overrides: Sequence[str], co
     """Name the whole setting: Hydra stops at the first part of it that does not exist."""
     keys = [override.key_or_group for override in _read(overrides)]
     unknown = next((key for key in keys if f"{key}.".startswith(f"{stopped_at}.")), stopped_at)
+    if stopped_at == "recipe.parts":
+        return f"unknown setting {unknown}: only a mixture has parts; choose recipe=mixture, or another file of yours"
     return f"unknown setting {unknown}; {hint(unknown, known_settings(command, overrides, config_dir))}"
 
 

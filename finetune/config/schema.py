@@ -21,7 +21,7 @@ class RunConfig:
     """Every setting of a run. The nodes typed `Any` are choices: YAML first, one of our dataclasses after `parse`.
 
     Args:
-        name: The run's folder under `runs`; None: made of the choices and the seed.
+        name: The run's folder under `runs`, without slashes; None: made of the choices and the seed.
         seed: Decides order, random choices and initialisation; the same seed gives the same run.
         plugins: Packages of the user's own that `_target_` may name, beside this project's.
     """
@@ -48,3 +48,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
+        # Another name could lead out of `runs`, or to `runs` itself, and be written over there.
+        if self.name in ("", ".", "..") or not set(self.name or "").isdisjoint("/\\\0\n"):
+            raise ValueError(
+                f"name must be a plain folder name such as cells-1, got {self.name!r}; runs= says where to"
+            )

@@ -24,7 +24,7 @@ class Encoded:
 
     Args:
         sample: With its image size filled in, and annotations on the image as people see it.
-        example: What the recipe said; its notes also count what happened to images and text.
+        example: What the recipe said; its notes also count what the source did, and what happened to images and text.
         pixels_u8: The example's images, resized, in order.
     """
 
@@ -52,12 +52,7 @@ class SampleEncoder:
     data: DataSettings
 
     def __post_init__(self) -> None:
-        longest = self.num_image_tokens + 1 + self.data.max_text_tokens
-        if self.data.row_tokens is not None and self.data.row_tokens < longest:
-            raise ValueError(
-                f"data.row_tokens={self.data.row_tokens} must be at least {longest}: {self.num_image_tokens} image "
-                f"tokens, BOS and data.max_text_tokens={self.data.max_text_tokens}"
-            )
+        self.data.check_rows(self.num_image_tokens)
 
     def encode(self, sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Encoded:
         """Encode for training.
@@ -100,7 +95,8 @@ class SampleEncoder:
             )
             example = say(seen)
             tokenized = self._to_ids(example, to_ids)
-        notes = Counter(note for image in decoded for note in image.notes)
+        notes = Counter(sample.notes)
+        notes.update(note for image in decoded for note in image.notes)
         notes.update(example.notes)
         if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
             notes["examples cut at data.max_text_tokens"] += 1

@@ -30,9 +30,8 @@ from torch.nn import functional
 from finetune.data.colors import ColorError, to_rgb
 from finetune.data.transforms import ORIENTATIONS, orient_pixels
 from finetune.settings import Resize
-from finetune.types import BadSampleError, ImageBytes, ImageFile, ImagePixels, ImageReference
+from finetune.types import IMAGE_FORMATS, BadSampleError, ImageBytes, ImageFile, ImagePixels, ImageReference
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_ASPECT = 50
 
 
@@ -163,9 +162,9 @@ def _opened(stream: io.BytesIO | io.BufferedReader) -> Iterator[Image.Image]:
     """Read the header, by the formats that we know and no others."""
     with _decoding():
         try:
-            image = Image.open(stream, formats=FORMATS)
+            image = Image.open(stream, formats=IMAGE_FORMATS)
         except UnidentifiedImageError:
-            message = f"the content is none of {', '.join(FORMATS)}, or its header is cut short"
+            message = f"the content is none of {', '.join(IMAGE_FORMATS)}, or its header is cut short"
             raise _RefusalError("unknown-format", message) from None
         except Image.DecompressionBombError as error:
             raise _RefusalError("too-many-pixels", f"{error}; store a smaller copy") from None

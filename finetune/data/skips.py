@@ -21,6 +21,11 @@ class Skip:
     message: str
     index: int
 
+    @property
+    def name(self) -> str:
+        """Which sample this is, the same each time it is drawn."""
+        return f"{self.origin} {self.sample_id}".strip()
+
     @classmethod
     def from_error(cls, error: BadSampleError, index: int) -> "Skip":
         """Keep what an error says about row `index`."""

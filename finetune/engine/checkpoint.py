@@ -36,6 +36,7 @@ from finetune.engine.manifest import (
     write_manifest,
 )
 from finetune.engine.stops import DiskFullError
+from finetune.model.file_mode import share_tensors
 
 TRAINED = "trained.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -82,17 +83,28 @@ class CheckpointStore:
         Raises:
             DiskFullError: If there is no room; what was there before still is.
         """
+        need = sum(t.nbytes for tensors in (snapshot.trained, snapshot.optimizer) for t in tensors.values())
+        return self._commit(snapshot.step, need + _OVERHEAD_BYTES, lambda folder: _write(folder, snapshot))
+
+    def restate(self, snapshot: Snapshot) -> Path:
+        """Replace what the checkpoint of this step says beside its tensors, which are the same and stay where they are.
+
+        Raises:
+            DiskFullError: If there is no room; what was there before still is.
+        """
+        saved = self.path(snapshot.step)
+        return self._commit(snapshot.step, _OVERHEAD_BYTES, lambda folder: _restate(folder, saved, snapshot))
+
+    def _commit(self, step: int, need: int, write: Callable[[Path], None]) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
-        need = sum(t.nbytes for tensors in (snapshot.trained, snapshot.optimizer) for t in tensors.values())
-        need += _OVERHEAD_BYTES
         if shutil.disk_usage(self.folder).free < need:
             raise self._disk_full(need)
-        target = self.folder / _name(snapshot.step)
+        target = self.folder / _name(step)
         partial = self.folder / f".tmp-{target.name}-{_unique()}"
         try:
             partial.mkdir()
-            _write(partial, snapshot)
+            write(partial)
             if target.exists():
                 self._discard(target)
             os.rename(partial, target)
@@ -102,7 +114,7 @@ class CheckpointStore:
             if _is_disk_full(error):
                 raise self._disk_full(need) from error
             raise
-        self._retain(snapshot.step)
+        self._retain(step)
         return target
 
     def steps(self) -> list[int]:
@@ -217,7 +229,23 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     save_file(_on_cpu(snapshot.trained), folder / TRAINED)
     save_file(_on_cpu(snapshot.optimizer), folder / OPTIMIZER)
     write_text(folder / STATE, json.dumps(snapshot.state, indent=1))
+    share_tensors(folder, like=STATE)
     files = {name: record_file(folder / name) for name in (TRAINED, OPTIMIZER, STATE)}
+    write_manifest(folder, Manifest(step=snapshot.step, best_step=snapshot.best_step, files=files))
+
+
+def _restate(folder: Path, saved: Path, snapshot: Snapshot) -> None:
+    """Write a checkpoint of the tensors in `saved` with the snapshot's state."""
+    manifest = read_manifest(saved)
+    for name in (TRAINED, OPTIMIZER):
+        try:
+            os.link(saved / name, folder / name)
+        except OSError:
+            # Not every file system has links.
+            shutil.copy2(saved / name, folder / name)
+            sync(folder / name)
+    write_text(folder / STATE, json.dumps(snapshot.state, indent=1))
+    files = {**manifest.files, STATE: record_file(folder / STATE)}
     write_manifest(folder, Manifest(step=snapshot.step, best_step=snapshot.best_step, files=files))
 
 

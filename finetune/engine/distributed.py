@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -25,7 +26,7 @@ class Ranks:
     """This process among all processes of the run.
 
     Args:
-        precision: What matrix products are computed in, for the life of the process.
+        precision: What matrix products are computed in. Of several in one process, the last one counts.
 
     Raises:
         ValueError: If the precision cannot be had on this device.
@@ -40,6 +41,8 @@ class Ranks:
         on_cpu = not torch.accelerator.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         if precision is Precision.fp16 and on_cpu:
             raise ValueError("training.precision=fp16 needs a GPU; set training.precision=bf16 or fp32")
+        # accelerate keeps one precision for each process; the jobs of a sweep share one. Connections stay as they are.
+        AcceleratorState._reset_state()
         # Buffers are constants here (rotary frequencies): broadcasting them at every forward would be waste.
         self._accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[precision],
@@ -155,5 +158,8 @@ class Ranks:
         self._accelerator.wait_for_everyone()
 
     def end(self) -> None:
-        """Close the connections between the ranks."""
+        """Close the connections between the ranks; the next `Ranks` of this process opens new ones."""
+        is_connected = self.world_size > 1
         self._accelerator.end_training()
+        if is_connected:
+            AcceleratorState._reset_state(reset_partial_state=True)

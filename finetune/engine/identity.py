@@ -57,26 +57,31 @@ def read_identity(path: Path) -> Identity:
     return identity
 
 
-def require_same(recorded: Identity, current: Identity, run_folder: Path) -> None:
+def require_same(
+    recorded: Identity, current: Identity, run_folder: Path, *, reasons: Mapping[str, str] | None = None
+) -> None:
     """Refuse to continue a run with other settings.
+
+    Args:
+        reasons: By a setting's dotted name, why it of all things cannot change, for people who would expect it to.
 
     Raises:
         ValueError: One line for each setting that differs.
     """
-    changes = list(_changes(recorded, current))
-    if changes:
+    differences = changes(recorded, current)
+    if differences:
+        explained = [reason for name, reason in (reasons or {}).items() if f"  {name}: " in "\n".join(differences)]
         raise ValueError(
             f"{run_folder} was started with other settings; set them back, or give this run another name\n"
-            + "\n".join(changes)
+            + "\n".join([*differences, *explained])
         )
 
 
-def _changes(recorded: Identity, current: Identity) -> Iterator[str]:
+def changes(recorded: Identity, current: Identity) -> list[str]:
+    """Return an indented line for each setting that differs, by name."""
     before, after = dict(_flat(recorded.settings)), dict(_flat(current.settings))
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name, _MISSING), after.get(name, _MISSING)
-        if old != new:
-            yield f"  {name}: was {old}, is now {new}"
+    pairs = {name: (before.get(name, _MISSING), after.get(name, _MISSING)) for name in before.keys() | after.keys()}
+    return [f"  {name}: was {old}, is now {new}" for name, (old, new) in sorted(pairs.items()) if old != new]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The training loop: step, evaluate, save, stop, in this order and nothing else.
+"""The training loop: step, save what is due, evaluate, note what that changed, stop, and nothing else.
 
 Everything that decides what comes next is in `Counters` or is a pure function of the step, so that a run that was
 interrupted anywhere and resumed prints the same losses, to the last digit, as one that was not.
@@ -13,7 +13,7 @@ from typing import cast
 
 from finetune.data.loader import Window
 from finetune.engine.checkpoint import CheckpointStore, Snapshot
-from finetune.engine.counters import Counters, IsBetter, after_evaluation, after_step
+from finetune.engine.counters import Counters, IsBetter, after_evaluation, after_step, early_stop, following
 from finetune.engine.identity import Identity
 from finetune.engine.optimizer_state import load_optimizer_state, optimizer_state
 from finetune.engine.signals import StopSignals
@@ -22,7 +22,7 @@ from finetune.engine.stops import InterruptedRunError, NonFiniteError, Preempted
 from finetune.engine.throughput import Throughput, peak_memory_gib
 from finetune.model.trained import load_trained_state, trained_state
 from finetune.reporting.reporter import Reporter
-from finetune.settings import CheckpointSettings, EvaluationSettings
+from finetune.settings import CheckpointSettings, EvaluationSettings, Precision
 
 _MOST_BAD_STEPS = 3
 _NUM_NAMED_SAMPLES = 8
@@ -72,21 +72,26 @@ def train(run: Training) -> Counters:
         while True:
             stop = _requested_stop(run, counters)
             if stop is None and _evaluation_is_due(run, counters):
+                # Evaluations take long and may fail: what training did must not depend on how one ends.
+                if _is_checkpoint_step(run, counters):
+                    saved = save(run, counters, saved)
                 counters = _evaluate(run, counters)
                 stop = _requested_stop(run, counters)
-            if counters != saved and (stop or _checkpoint_is_due(run, counters)):
-                save(run, counters)
-                saved = counters
+            if stop or _checkpoint_is_due(run, counters):
+                saved = save(run, counters, saved)
             if stop:
                 raise stop
             if _is_over(run, counters):
-                return counters
+                break
             started = time.monotonic()
             window = next(windows)
             report = train_step(run.learner, window.step, window.batches)
             throughput.add(report, time.monotonic() - started)
             counters = _count(run, counters, window, report)
             _report(run, counters, report, throughput)
+    if reason := early_stop(counters, run.evaluation, run.learner.rules.total_steps):
+        run.reporter.say(reason)
+    return counters
 
 
 def resume(run: Training) -> Counters:
@@ -100,6 +105,11 @@ def resume(run: Training) -> Counters:
     snapshot = run.checkpoints.read(step)
     if snapshot.state["identity"] != run.identity.sha256:
         raise ValueError(f"{run.checkpoints.path(step)} was saved by a run with other settings; it cannot be continued")
+    if step > learner.rules.total_steps:
+        raise ValueError(
+            f"the run has done {step} steps already, more than the {learner.rules.total_steps} asked for; raise "
+            "training.max_steps or training.epochs"
+        )
     load_trained_state(learner.model, snapshot.trained)
     load_optimizer_state(learner.optimizer, snapshot.optimizer, snapshot.state["optimizer"])
     learner.ranks.load_scaler_state(snapshot.state["scaler"])
@@ -107,11 +117,17 @@ def resume(run: Training) -> Counters:
     # What was logged after the checkpoint will be logged again.
     run.reporter.rewind(step)
     run.reporter.say(f"continuing after step {step} of {learner.rules.total_steps}")
-    return Counters(**snapshot.state["counters"])
+    counters, best_metric = Counters(**snapshot.state["counters"]), run.evaluation.best_metric
+    return counters if best_metric is None else following(counters, best_metric)
 
 
-def save(run: Training, counters: Counters) -> None:
-    """Commit the state of training as a checkpoint."""
+def save(run: Training, counters: Counters, saved: Counters) -> Counters:
+    """Commit what changed since `saved` as a checkpoint, and return what is saved now.
+
+    Where no step was done in between, as after an evaluation, the tensors stay where they are.
+    """
+    if counters == saved:
+        return saved
     learner = run.learner
     tensors, values = optimizer_state(learner.optimizer)
     snapshot = Snapshot(
@@ -126,7 +142,11 @@ def save(run: Training, counters: Counters) -> None:
             "scaler": learner.ranks.scaler_state(),
         },
     )
-    learner.ranks.on_main(lambda: run.checkpoints.save(snapshot))
+    # Step 0 is where a run begins that has saved nothing.
+    has_tensors = saved.step == counters.step > 0
+    commit = run.checkpoints.restate if has_tensors else run.checkpoints.save
+    learner.ranks.on_main(lambda: commit(snapshot))
+    return counters
 
 
 def _evaluation_is_due(run: Training, counters: Counters) -> bool:
@@ -139,15 +159,19 @@ def _evaluation_is_due(run: Training, counters: Counters) -> bool:
 
 
 def _checkpoint_is_due(run: Training, counters: Counters) -> bool:
+    is_best = counters.best_step == counters.step
+    return is_best or _is_over(run, counters) or _is_checkpoint_step(run, counters)
+
+
+def _is_checkpoint_step(run: Training, counters: Counters) -> bool:
+    """Whether a checkpoint is due however an evaluation here comes out."""
     step, every = counters.step, run.checkpoint.every_steps
-    is_best = counters.best_step == step
-    return is_best or _is_over(run, counters) or (step > 0 and every is not None and step % every == 0)
+    return step == run.learner.rules.total_steps or (step > 0 and every is not None and step % every == 0)
 
 
 def _is_over(run: Training, counters: Counters) -> bool:
-    patience = run.evaluation.patience
-    is_out_of_patience = patience is not None and counters.evaluations_since_best >= patience
-    return is_out_of_patience or counters.step == run.learner.rules.total_steps
+    total_steps = run.learner.rules.total_steps
+    return counters.step == total_steps or early_stop(counters, run.evaluation, total_steps) is not None
 
 
 def _evaluate(run: Training, counters: Counters) -> Counters:
@@ -178,12 +202,13 @@ def _count(run: Training, counters: Counters, window: Window, report: StepReport
         gathered = run.learner.ranks.gather([(window.skips, window.notes)])
         skips = [skip for skips, _ in gathered for skip in skips]
         notes = sum((Counter(notes) for _, notes in gathered), Counter())
-    counters = after_step(counters, report, num_skips=len(skips), notes=notes)
-    if skips:
-        run.reporter.log_skips(skips, counters.step)
-    if counters.num_skips > run.max_skips:
+    new_skips = {skip.name: skip for skip in skips if skip.name not in counters.skipped}
+    counters = after_step(counters, report, skipped=new_skips, notes=notes)
+    if new_skips:
+        run.reporter.log_skips(list(new_skips.values()), counters.step)
+    if len(counters.skipped) > run.max_skips:
         raise ValueError(
-            f"{counters.num_skips} samples were skipped, data.max_skips allows {run.max_skips}; the last one: "
+            f"{len(counters.skipped)} samples were skipped, data.max_skips allows {run.max_skips}; the last one: "
             f"{skips[-1].to_error()}. See skips.jsonl in the run's folder"
         )
     return counters
@@ -203,7 +228,8 @@ def _report(run: Training, counters: Counters, report: StepReport, throughput: T
         problem = f"step {step}: loss {report.loss}, gradient norm {report.grad_norm}; samples: {names}"
         run.reporter.warn(f"{problem}. No weight was changed")
         if counters.bad_steps_in_a_row == _MOST_BAD_STEPS:
+            is_exact = rules.training.precision is Precision.fp32
+            advice = "lower optimizer.learning_rate" + ("" if is_exact else ", or use training.precision=fp32")
             raise NonFiniteError(
-                f"{problem}. {_MOST_BAD_STEPS} steps in a row were not finite; look at these samples, lower "
-                "optimizer.learning_rate, or use training.precision=fp32"
+                f"{problem}. {_MOST_BAD_STEPS} steps in a row were not finite; look at these samples, or {advice}"
             )

@@ -57,6 +57,22 @@ def parameter_groups(
     return groups
 
 
+def check_multipliers(model: "nn.Module", multipliers: PartMultipliers) -> None:
+    """Refuse a factor on the learning rate of a part that does not train.
+
+    Raises:
+        ValueError: Naming the setting.
+    """
+    trained = {part_of(name) for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for part in Part:
+        factor = getattr(multipliers, part.value)
+        if factor != 1 and part not in trained:
+            raise ValueError(
+                f"learning_rates.{part.value}={factor} has no effect: nothing of that part trains; set it to 1, or let "
+                "the part train (peft, freeze)"
+            )
+
+
 def check_decay_parts(names: Sequence[str]) -> None:
     """Refuse a part that no PaliGemma has."""
     known = [part.value for part in Part]

@@ -11,6 +11,7 @@ The first update of a warm-up changes no weight, but it does feed the optimizer'
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,11 @@ from finetune.settings import at_least, between
 @runtime_checkable
 class Schedule(Protocol):
     """What `conf/schedule/*.yaml` names."""
+
+    @property
+    def depends_on_total_steps(self) -> bool:
+        """Whether a longer run has other learning rates from its start, so that this one cannot be made longer."""
+        ...
 
     def check(self, total_steps: int) -> None:
         """Refuse a warm-up that leaves no step to train in.
@@ -32,6 +38,15 @@ class Schedule(Protocol):
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the learning rate of update `step`, 0 <= step < total_steps."""
         ...
+
+
+@runtime_checkable
+class _WarmsUp(Protocol):
+    @property
+    def warmup_steps(self) -> int | None: ...
+
+    @property
+    def warmup_ratio(self) -> float | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +64,25 @@ class Cosine:
     final_fraction: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_fields(self.warmup_steps, self.warmup_ratio)
+        _check_fields(self)
         between("final_fraction", self.final_fraction, 0, 1)
+
+    @property
+    def depends_on_total_steps(self) -> bool:
+        """It reaches its end at the last step."""
+        return True
 
     def check(self, total_steps: int) -> None:
         """Refuse a warm-up that leaves no step to train in."""
-        _check_warmup(_warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps), total_steps)
+        _check_warmup(self, total_steps)
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the learning rate of update `step`."""
-        warmup = _warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps)
-        share = 0.5 * (1 + math.cos(math.pi * _progress(step, warmup, total_steps)))
-        return _warming(step, warmup) * (self.final_fraction + (1 - self.final_fraction) * share)
+
+        def decay(progress: float) -> float:
+            return _down_to(self.final_fraction, 0.5 * (1 + math.cos(math.pi * progress)))
+
+        return _factor(self, step, total_steps, decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +100,21 @@ class Linear:
     final_fraction: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_fields(self.warmup_steps, self.warmup_ratio)
+        _check_fields(self)
         between("final_fraction", self.final_fraction, 0, 1)
+
+    @property
+    def depends_on_total_steps(self) -> bool:
+        """It reaches its end at the last step."""
+        return True
 
     def check(self, total_steps: int) -> None:
         """Refuse a warm-up that leaves no step to train in."""
-        _check_warmup(_warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps), total_steps)
+        _check_warmup(self, total_steps)
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the learning rate of update `step`."""
-        warmup = _warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps)
-        share = 1 - _progress(step, warmup, total_steps)
-        return _warming(step, warmup) * (self.final_fraction + (1 - self.final_fraction) * share)
+        return _factor(self, step, total_steps, lambda progress: _down_to(self.final_fraction, 1 - progress))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,27 +130,33 @@ class Constant:
     warmup_ratio: float | None = 0.05
 
     def __post_init__(self) -> None:
-        _check_fields(self.warmup_steps, self.warmup_ratio)
+        _check_fields(self)
+
+    @property
+    def depends_on_total_steps(self) -> bool:
+        """Its warm-up does where that is a share of all steps."""
+        return bool(self.warmup_ratio)
 
     def check(self, total_steps: int) -> None:
         """Refuse a warm-up that leaves no step to train in."""
-        _check_warmup(_warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps), total_steps)
+        _check_warmup(self, total_steps)
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the learning rate of update `step`."""
-        return _warming(step, _warmup_steps(self.warmup_steps, self.warmup_ratio, total_steps))
+        return _factor(self, step, total_steps, lambda progress: 1.0)
 
 
-def _check_fields(steps: int | None, ratio: float | None) -> None:
-    if (steps is None) == (ratio is None):
+def _check_fields(schedule: _WarmsUp) -> None:
+    if (schedule.warmup_steps is None) == (schedule.warmup_ratio is None):
         raise ValueError("set exactly one of warmup_steps and warmup_ratio; the other is null")
-    if steps is not None:
-        at_least("warmup_steps", steps, 0)
-    if ratio is not None:
-        between("warmup_ratio", ratio, 0, 1)
+    if schedule.warmup_steps is not None:
+        at_least("warmup_steps", schedule.warmup_steps, 0)
+    if schedule.warmup_ratio is not None:
+        between("warmup_ratio", schedule.warmup_ratio, 0, 1)
 
 
-def _check_warmup(warmup: int, total_steps: int) -> None:
+def _check_warmup(schedule: _WarmsUp, total_steps: int) -> None:
+    warmup = _num_warmup_steps(schedule, total_steps)
     # A run of one step is for debugging: it may be all warm-up, as in the original.
     if total_steps > 1 and warmup >= total_steps:
         raise ValueError(
@@ -134,27 +165,36 @@ def _check_warmup(warmup: int, total_steps: int) -> None:
         )
 
 
-def _warmup_steps(steps: int | None, ratio: float | None, total_steps: int) -> int:
+def _factor(schedule: _WarmsUp, step: int, total_steps: int, decay: Callable[[float], float]) -> float:
+    """Return the factor of a warm-up followed by a decay.
+
+    Exactly 0 at the first update of a warm-up, exactly `decay(0)` at the first one after it.
+
+    Args:
+        decay: From the share of the decay that lies behind (0 in the warm-up, 1 after the last update) to a factor.
+
+    Source:
+        big_vision utils.py, `create_learning_rate_schedule`.
+    """
+    warmup = _num_warmup_steps(schedule, total_steps)
+    progress = min(1.0, max(0.0, (step - warmup) / max(1, total_steps - warmup)))
+    warming = min(1.0, step / warmup) if warmup else 1.0
+    return warming * decay(progress)
+
+
+def _down_to(final_fraction: float, share: float) -> float:
+    """Return the point between `final_fraction` (share 0) and 1 (share 1)."""
+    return final_fraction + (1 - final_fraction) * share
+
+
+def _num_warmup_steps(schedule: _WarmsUp, total_steps: int) -> int:
     """Return the length of the warm-up in updates.
 
     Source:
         big_vision utils.py, `steps`: rounded to the nearest, but at least one unless the ratio is 0.
     """
-    if steps is not None:
-        return steps
+    if schedule.warmup_steps is not None:
+        return schedule.warmup_steps
+    ratio = schedule.warmup_ratio
     assert ratio is not None
     return max(1, round(ratio * total_steps)) if ratio else 0
-
-
-def _warming(step: int, warmup: int) -> float:
-    """Return the warm-up's own factor: exactly 0 at the first update, 1 from update `warmup` on."""
-    return min(1.0, step / warmup) if warmup else 1.0
-
-
-def _progress(step: int, warmup: int, total_steps: int) -> float:
-    """Return the share of the decay that lies behind: 0 in the warm-up, 1 after the last update.
-
-    Source:
-        big_vision utils.py, `create_learning_rate_schedule`.
-    """
-    return min(1.0, max(0.0, (step - warmup) / max(1, total_steps - warmup)))

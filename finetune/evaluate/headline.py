@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from finetune.evaluate.charts import Series, format_value
-from finetune.evaluate.metrics.direction import is_better
+from finetune.evaluate.metrics.direction import has_direction, is_better
 
 STYLE = """
 .scores{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:14px}
@@ -25,13 +25,12 @@ def cards_html(scores: Sequence[Series]) -> str:
 
 def _card(score: Series) -> str:
     last_step, last = score.points[-1]
-    name = score.name.rpartition("/")[2]
     lines = ""
     if len(score.points) > 1:
         first_step, first = score.points[0]
-        lines += f'<p class="{_change(name, first, last)}">from {format_value(first)} at step {first_step:,}</p>'
-        best_step, best = _best(name, score)
-        if best_step != last_step and best != last:
+        lines += f'<p class="{_change(score.name, first, last)}">from {format_value(first)} at step {first_step:,}</p>'
+        best_step, best = _best(score)
+        if has_direction(score.name) and best_step != last_step and best != last:
             lines += f"<p>best {format_value(best)} at step {best_step:,}</p>"
     return f'<div class="card"><h3>{escape(score.name)}</h3><b>{format_value(last)}</b>{lines}</div>'
 
@@ -42,9 +41,9 @@ def _change(name: str, first: float, last: float) -> str:
     return "worse" if is_better(name, first, last) else "same"
 
 
-def _best(name: str, score: Series) -> tuple[int, float]:
+def _best(score: Series) -> tuple[int, float]:
     best_step, best = score.points[0][0], math.nan
     for step, value in score.points:
-        if is_better(name, value, best):
+        if is_better(score.name, value, best):
             best_step, best = step, value
     return best_step, best

@@ -51,6 +51,9 @@ class SelfTestError(RuntimeError):
         measured: The number that broke the rule.
     """
 
+    # A finding about model and machine, said by name: where our code found it is no help.
+    exit_code = 1
+
     def __init__(self, *, check: str, measured: float, rule: str, advice: str) -> None:
         super().__init__(f"self-test failed: {check}: measured {measured:.3g}, must be {rule}. {advice}.")
         self.check = check

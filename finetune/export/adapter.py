@@ -1,5 +1,6 @@
 """What LoRA trained as a peft adapter's folder, which plain peft loads on the plain base model."""
 
+import os
 from pathlib import Path
 
 from peft import get_peft_model_state_dict
@@ -7,57 +8,74 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finetune.export.model_card import RunFacts, render_card
+from finetune.export.placing import placed
+from finetune.export.portable import WHOLE_MODULES, check_portable
 from finetune.export.preprocessing import Preprocessing, write_processor
+from finetune.model.file_mode import share_tensors
 from finetune.model.load import LoadedModel
-from finetune.model.parts import Part, part_of
+from finetune.model.parts import part_of
 from finetune.model.trained import trained_state
 from finetune.peft.lora import Lora
 
 # PeftModel wraps the base model twice: itself and the tuner.
 _PREFIX = "base_model.model."
-_WHOLE_MODULES = {Part.image_encoder.name: "vision_tower", Part.connector.name: "multi_modal_projector"}
 
 
-def check_adapter_export(loaded: LoadedModel, method: object) -> None:
+def check_adapter_export(
+    loaded: LoadedModel, method: object, *, asked: str = "format=adapter", advice: str = "use format=merged"
+) -> None:
     """Refuse what an adapter cannot carry.
+
+    Args:
+        asked, advice: As `check_portable`.
 
     Raises:
         ValueError: If the run did not train adapters, or trained or changed what plain peft would not restore.
     """
-    advice = "use format=merged"
-    if not isinstance(method, Lora):
-        raise ValueError(f"format=adapter needs a run with peft=lora; {advice}")
-    for name in method.fully_trained:
-        if name not in _WHOLE_MODULES:
-            raise ValueError(f"format=adapter cannot carry peft.fully_trained={name}; {advice}")
+    check_portable(method, asked=asked, advice=advice)
     if loaded.image_size != loaded.base_image_size:
         raise ValueError(
-            f"format=adapter cannot carry the position embedding that model.image_size={loaded.image_size} resized "
+            f"{asked} cannot carry the position embedding that model.image_size={loaded.image_size} resized "
             f"(the base has {loaded.base_image_size}); {advice}"
         )
 
 
 def write_adapter(
-    loaded: LoadedModel, method: object, folder: Path, run: RunFacts, preprocessing: Preprocessing
+    loaded: LoadedModel,
+    method: object,
+    folder: Path,
+    run: RunFacts,
+    preprocessing: Preprocessing,
+    *,
+    base_folder: Path | None = None,
 ) -> None:
     """Write adapter weights and config, processor and model card.
 
+    peft and what reads its configs take a base model that is a folder relative to wherever they run: only an absolute
+    path means the same everywhere on this machine. The card, which travels with both folders, says it relative to
+    itself; its code hands the loaded base to `PeftModel.from_pretrained`, which does not look at the config's path.
+
+    Args:
+        base_folder: The plain base model where nobody could find it by its name; None: by its name.
+
     Raises:
-        ValueError: If an adapter cannot carry what the run trained.
+        ValueError: If an adapter cannot carry what the run trained, or the folder holds something else.
     """
     check_adapter_export(loaded, method)
     assert isinstance(method, Lora)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(_adapter_tensors(loaded, method), folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = method.to_peft()
-    config.base_model_name_or_path = loaded.base_name
+    config.base_model_name_or_path = loaded.base_name if base_folder is None else str(base_folder.resolve())
     config.revision = loaded.base_revision
-    config.modules_to_save = [_WHOLE_MODULES[name] for name in method.fully_trained] or None
+    config.modules_to_save = [WHOLE_MODULES[name] for name in method.fully_trained] or None
     config.inference_mode = True
-    config.save_pretrained(folder)
-    write_processor(loaded, folder, preprocessing)
-    card = render_card(loaded, run, preprocessing, is_adapter=True)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    base = None if base_folder is None else os.path.relpath(base_folder, folder)
+    card = render_card(loaded, run, preprocessing, is_adapter=True, base=base)
+    with placed(folder) as partial:
+        save_file(_adapter_tensors(loaded, method), partial / "adapter_model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(partial)
+        share_tensors(partial, like="adapter_config.json")
+        write_processor(loaded, partial, preprocessing)
+        (partial / "README.md").write_text(card, encoding="utf-8")
 
 
 def _adapter_tensors(loaded: LoadedModel, method: Lora) -> dict[str, Tensor]:

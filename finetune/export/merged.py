@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PaliGemmaForConditionalGeneration
 
 from finetune.export.model_card import RunFacts, render_card
+from finetune.export.placing import placed
 from finetune.export.preprocessing import Preprocessing, write_processor
+from finetune.model.file_mode import share_tensors
 from finetune.model.load import LoadedModel
 
 _SHARD_SIZE = "5GB"
@@ -20,14 +22,18 @@ def write_merged(loaded: LoadedModel, folder: Path, run: RunFacts, preprocessing
 
     Weights are written in the widest format that any of them has (float32 where float32 was trained), so that
     nothing that was learned is rounded away.
+
+    Raises:
+        ValueError: If the folder holds something else than an export.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    plain = merged_model(loaded)
-    plain.generation_config = generation_settings(loaded)
-    plain.save_pretrained(folder, max_shard_size=_SHARD_SIZE)
-    write_processor(loaded, folder, preprocessing)
     card = render_card(loaded, run, preprocessing, is_adapter=False)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    with placed(folder) as partial:
+        plain = merged_model(loaded)
+        plain.generation_config = generation_settings(loaded)
+        plain.save_pretrained(partial, max_shard_size=_SHARD_SIZE)
+        share_tensors(partial, like="config.json")
+        write_processor(loaded, partial, preprocessing)
+        (partial / "README.md").write_text(card, encoding="utf-8")
 
 
 def merged_model(loaded: LoadedModel) -> PaliGemmaForConditionalGeneration:

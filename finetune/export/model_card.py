@@ -29,6 +29,7 @@ class RunFacts:
     step: int
 
 
+THIS_FOLDER = "path/to/this/folder"
 _LOAD_ADAPTER = """\
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
@@ -58,13 +59,19 @@ ids = model.generate(**inputs, max_new_tokens=128, do_sample=False)
 print(processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))"""
 
 
-def render_card(loaded: LoadedModel, run: RunFacts, preprocessing: Preprocessing, *, is_adapter: bool) -> str:
-    """Return the card as Markdown with the front matter that the Hugging Face hub reads."""
+def render_card(
+    loaded: LoadedModel, run: RunFacts, preprocessing: Preprocessing, *, is_adapter: bool, base: str | None = None
+) -> str:
+    """Return the card as Markdown with the front matter that the Hugging Face hub reads.
+
+    Args:
+        base: Where an adapter's base lies, relative to the card; None: it is known by its own name and commit.
+    """
     sections = [
         _front_matter(loaded, is_adapter),
         f"# {run.name}\n",
         _summary(loaded, run, is_adapter),
-        f"## Use\n\n```python\n{_loading(loaded, is_adapter)}\n{_GENERATE}\n```\n",
+        f"## Use\n\n```python\n{_loading(loaded, is_adapter, base)}\n{_GENERATE}\n```\n",
         f"## Scores\n\n{_score_table(run.scores)}\n",
         f"## Images\n\n{_image_rule(preprocessing)}\n",
         "## Model\n\n" + "".join(f"- {note}\n" for note in loaded.notes),
@@ -90,11 +97,12 @@ def _summary(loaded: LoadedModel, run: RunFacts, is_adapter: bool) -> str:
     )
 
 
-def _loading(loaded: LoadedModel, is_adapter: bool) -> str:
+def _loading(loaded: LoadedModel, is_adapter: bool, base: str | None) -> str:
     revision = f", revision={loaded.base_revision!r}" if loaded.base_revision else ""
     template = _LOAD_ADAPTER if is_adapter else _LOAD_MERGED
     settings = _PALIGEMMA_2_SETTINGS if loaded.generation == 2 else ""
-    return template.format(base=loaded.base_name, revision=revision, settings=settings, folder="path/to/this/folder")
+    base = loaded.base_name if base is None else f"{THIS_FOLDER}/{base}"
+    return template.format(base=base, revision=revision, settings=settings, folder=THIS_FOLDER)
 
 
 def _score_table(scores: Mapping[str, float]) -> str:

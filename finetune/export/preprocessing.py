@@ -2,16 +2,19 @@
 
 An export holds it twice: exactly in finetune_preprocessing.json, which this project reads back, and as the closest
 thing that the plain Hugging Face processor can do in preprocessor_config.json, in the published checkpoints' layout.
+Imports without torch: a command line that contradicts an export is answered before.
 """
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from finetune.model.load import LoadedModel
 from finetune.settings import DataSettings, Resize
+
+if TYPE_CHECKING:
+    from finetune.model.load import LoadedModel
 
 FILE_NAME = "finetune_preprocessing.json"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json")
@@ -34,10 +37,9 @@ class Preprocessing:
         return cls(image_size=image_size, resize=data.resize, antialias=data.antialias, background=data.background)
 
 
-def write_processor(loaded: LoadedModel, folder: Path, preprocessing: Preprocessing) -> None:
+def write_processor(loaded: "LoadedModel", folder: Path, preprocessing: Preprocessing) -> None:
     """Write both descriptions and the tokenizer's files into an existing folder."""
-    exact = {**asdict(preprocessing), "resize": preprocessing.resize.name}
-    _write_json(folder / FILE_NAME, exact)
+    _write_json(folder / FILE_NAME, _as_json(preprocessing))
     _write_json(folder / "preprocessor_config.json", _plain_processor(loaded, preprocessing))
     for name in _TOKENIZER_FILES:
         if (loaded.processor_source / name).is_file():
@@ -61,7 +63,40 @@ def read_preprocessing(folder: Path) -> Preprocessing | None:
         raise ValueError(f"{path} is damaged ({error!r}); export the run again") from None
 
 
-def _plain_processor(loaded: LoadedModel, preprocessing: Preprocessing) -> dict[str, Any]:
+def check_same_pixels(folder: Path, data: DataSettings) -> None:
+    """Refuse to show a model that this project exported other pixels than it was trained on, without a word.
+
+    The resolution may change: model.image_size says so itself.
+
+    Args:
+        folder: The model's; any other PaliGemma's is fine.
+
+    Raises:
+        ValueError: Naming each setting that differs, with both values.
+    """
+    trained = read_preprocessing(folder)
+    if trained is None:
+        return
+    here = replace(trained, resize=data.resize, antialias=data.antialias, background=data.background)
+    then, now = _as_json(trained), _as_json(here)
+    changed = [name for name in then if then[name] != now[name]]
+    if changed:
+        raise ValueError(
+            f"model.path: {folder} was trained with {_settings(then, changed)}, this command has "
+            f"{_settings(now, changed)}; add {_settings(then, changed, separator=' ')}, or remove {FILE_NAME} from the "
+            "folder to go on with other pixels"
+        )
+
+
+def _settings(values: dict[str, Any], names: list[str], *, separator: str = ", ") -> str:
+    return separator.join(f"data.{name}={str(values[name]).lower()}" for name in names)
+
+
+def _as_json(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {**asdict(preprocessing), "resize": preprocessing.resize.name}
+
+
+def _plain_processor(loaded: "LoadedModel", preprocessing: Preprocessing) -> dict[str, Any]:
     return {
         "processor_class": "PaliGemmaProcessor",
         "image_processor_type": "SiglipImageProcessor",

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from finetune.inspection import histograms, samples
@@ -10,21 +9,26 @@ from finetune.inspection.histograms import histogram_html
 from finetune.inspection.samples import samples_html
 from finetune.inspection.statistics import Duplicates, Inspection
 from finetune.reporting import drawing
+from finetune.reporting.page import facts_html, page_html, sections_html, table_html
 from finetune.reporting.strict_json import write_file
 
 _MOST_ROWS = 5000
 _FEW_ROWS = 10
 _MOST_GROUPS = 20
 _MOST_MEMBERS = 5
+_COMPARED = (
+    "Compared inside this split: ids; images, byte for byte; and images together with their prefix and suffix. Equal "
+    "suffixes of different images are no duplicates."
+)
 
 
 def write_page(inspection: Inspection, path: Path, *, title: str) -> None:
     """Write the page. `title` says what was inspected, such as "voc, split train"."""
-    write_file(path, page_html(inspection, title))
+    write_file(path, inspection_html(inspection, title))
 
 
-def page_html(inspection: Inspection, title: str) -> str:
-    """Return the page. Its policy forbids the browser to load anything."""
+def inspection_html(inspection: Inspection, title: str) -> str:
+    """Return the page."""
     sections = {
         "Bad samples": _bad_samples(inspection),
         "Text": _text(inspection),
@@ -35,9 +39,8 @@ def page_html(inspection: Inspection, title: str) -> str:
         "The longest example": samples_html([inspection.longest]) if inspection.longest is not None else "",
         "Samples": samples_html(inspection.shown) if inspection.shown else "",
     }
-    body = "".join(f"<section><h2>{name}</h2>{html}</section>" for name, html in sections.items() if html)
-    style = _STYLE + histograms.STYLE + samples.STYLE + drawing.STYLE
-    return _PAGE.format(title=escape(title), style=style, headline=_headline(inspection), body=body)
+    styles = (_STYLE, histograms.STYLE, samples.STYLE, drawing.STYLE)
+    return page_html(title, facts=_headline(inspection), body=sections_html(sections), styles=styles)
 
 
 def _headline(inspection: Inspection) -> str:
@@ -50,11 +53,8 @@ def _headline(inspection: Inspection) -> str:
         "labels": f"{len(inspection.labels):,}",
         "repeated samples": f"{_num_repeated(inspection.duplicates[-1]):,}",
     }
-    alarming = {"bad": len(inspection.skips), "too long": inspection.num_too_long}
-    return "".join(
-        f"<div><dt>{name}</dt><dd{' class=alarming' if alarming.get(name) else ''}>{fact}</dd></div>"
-        for name, fact in facts.items()
-    )
+    problems = {"bad": len(inspection.skips), "too long": inspection.num_too_long}
+    return facts_html(facts, alarming=[name for name, count in problems.items() if count])
 
 
 def _bad_samples(inspection: Inspection) -> str:
@@ -67,9 +67,9 @@ def _bad_samples(inspection: Inspection) -> str:
     listed = "each of them" if len(skips) <= _MOST_ROWS else f"the first {_MOST_ROWS} of them"
     state = " open" if len(rows) <= _FEW_ROWS else ""
     return (
-        _table(("reason", "samples"), [(code, f"{count:,}") for code, count in reasons])
+        table_html(("reason", "samples"), [(code, f"{count:,}") for code, count in reasons])
         + f"<details{state}><summary>{listed}</summary>"
-        + _table(("where", "sample", "field", "reason", "what"), rows)
+        + table_html(("where", "sample", "field", "reason", "what"), rows)
         + "</details>"
     )
 
@@ -86,7 +86,7 @@ def _text(inspection: Inspection) -> str:
         rows = [
             (text, f"{count:,}", _share(count, inspection.num_usable)) for text, count in inspection.common_suffixes
         ]
-        common = f"<p>{inspection.num_suffixes:,} different suffixes; the most frequent:</p>" + _table(
+        common = f"<p>{inspection.num_suffixes:,} different suffixes; the most frequent:</p>" + table_html(
             ("suffix", "samples", "share"), rows
         )
     return f'{told}<div class="figures">{figure}</div>{common}'
@@ -110,7 +110,7 @@ def _objects(inspection: Inspection) -> str:
         for count in inspection.labels
     ]
     head = ("label", "boxes", "share", "images", "median size")
-    return f'<div class="figures">{"".join(figures)}</div>{_table(head, rows)}'
+    return f'<div class="figures">{"".join(figures)}</div>{table_html(head, rows)}'
 
 
 def _image_sizes(inspection: Inspection) -> str:
@@ -119,12 +119,12 @@ def _image_sizes(inspection: Inspection) -> str:
         for (height, width), count in inspection.image_sizes
     ]
     different = f"{inspection.num_image_sizes:,} different sizes" if inspection.num_image_sizes > 1 else "One size"
-    return f"<p>{different}.</p>{_table(('width × height', 'images', 'share'), rows)}" if rows else ""
+    return f"<p>{different}.</p>{table_html(('width × height', 'images', 'share'), rows)}" if rows else ""
 
 
 def _notes(inspection: Inspection) -> str:
     rows = [(note, f"{count:,}") for note, count in inspection.notes.items()]
-    return _table(("what", "count"), rows) if rows else ""
+    return table_html(("what", "count"), rows) if rows else ""
 
 
 def _duplicates(duplicates: Sequence[Duplicates]) -> str:
@@ -136,8 +136,9 @@ def _duplicates(duplicates: Sequence[Duplicates]) -> str:
             f"<p>{len(kind.groups):,} groups of samples with {kind.what}, {_num_repeated(kind):,} more than needed.</p>"
         )
         rows = [(_name_group(group), f"{len(group):,}") for group in kind.groups[:_MOST_GROUPS]]
-        parts.append(_table(("samples", "count"), rows))
-    return "".join(parts) or "<p>No two samples share an id, an image or a text.</p>"
+        parts.append(table_html(("samples", "count"), rows))
+    found = "".join(parts) or "<p>None.</p>"
+    return f"<p>{_COMPARED}</p>{found}"
 
 
 def _name_group(group: Sequence[tuple[str, str]]) -> str:
@@ -154,43 +155,19 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="card table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title><style>{style}</style></head>
-<body><main><header><h1>{title}</h1><dl>{headline}</dl></header>{body}</main></body></html>
-"""
-
 _STYLE = """
-:root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#667085;--edge:#e4e7ec;--tint:#eef2f8;
---accent:#2a66d9;--bad:#c8372d;--learned:#c9efdb;--learned-ink:#0b5a3c}
-@media (prefers-color-scheme:dark){:root{--page:#12161d;--card:#1a2029;--ink:#e8ecf3;--soft:#98a2b3;--edge:#2b3340;
---tint:#263040;--accent:#7aa7ff;--bad:#ff7b72;--learned:#1c5c43;--learned-ink:#d8f6e7}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);font:14px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1240px;margin:0 auto;padding:36px 24px 64px}
-h1{margin:0 0 14px;font-size:26px;font-weight:680;letter-spacing:-.01em;overflow-wrap:anywhere}
-h2{margin:40px 0 14px;font-size:17px;font-weight:650}
-header dl{margin:0;display:flex;flex-wrap:wrap;gap:10px 32px}
-header dt{font-size:11px;color:var(--soft)}
-header dd{margin:0;font-size:20px;font-weight:600;font-variant-numeric:tabular-nums}
-header dd.alarming{color:var(--bad)}
+:root{--learned:#c9efdb;--learned-ink:#0b5a3c}
+@media (prefers-color-scheme:dark){:root{--learned:#1c5c43;--learned-ink:#d8f6e7}}
+header dl{gap:10px 32px}
+header dd{font-size:20px;font-weight:600;font-variant-numeric:tabular-nums}
 section p{margin:0 0 12px;color:var(--soft);font-size:13px}
-.card{background:var(--card);border:1px solid var(--edge);border-radius:10px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px;margin-bottom:14px;
 max-width:1192px}
 .figures .histogram:only-child{max-width:588px}
-.table{overflow-x:auto;margin-bottom:14px;width:fit-content;max-width:100%}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:7px 16px;text-align:left;vertical-align:top;overflow-wrap:break-word}
+.table{width:fit-content;max-width:100%}
+table{width:auto}
+th,td{overflow-wrap:break-word}
 td{max-width:620px}
-th{font-weight:550;color:var(--soft);border-bottom:1px solid var(--edge);white-space:nowrap}
-tbody tr+tr td{border-top:1px solid var(--edge)}
-summary{cursor:pointer;color:var(--soft);margin-bottom:10px}
+th{white-space:nowrap}
+summary{margin-bottom:10px}
 """

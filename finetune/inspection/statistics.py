@@ -52,7 +52,7 @@ class Inspection:
         objects_per_image: None where objects are not annotated.
         image_sizes: (height, width) with counts, most frequent first.
         common_suffixes: Those that occur more than once, most frequent first.
-        notes: What recipe and decoding left out or changed on purpose.
+        notes: What source, decoding and recipe left out or changed on purpose.
     """
 
     num_samples: int

@@ -51,6 +51,13 @@ def read_facts(folder: Path, *, setting: str) -> FolderFacts:
 
 
 def _facts(config: dict[str, Any], folder: Path, setting: str) -> FolderFacts:
+    for part in ("text_config", "vision_config"):
+        # Our attention has none, as the original's; it would be left out without a word.
+        if config.get(part, {}).get("attention_dropout"):
+            raise ValueError(
+                f"{setting}: {folder}/config.json sets {part}.attention_dropout="
+                f"{config[part]['attention_dropout']}, which is not supported; set it to 0"
+            )
     decoder = config.get("text_config", {}).get("model_type", "gemma")
     if decoder not in _GENERATIONS:
         raise ValueError(

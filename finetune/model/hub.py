@@ -6,11 +6,11 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+
+from finetune.hub import TransportError, hub_problem
 
 # No .bin, .pt or .py file is ever fetched.
 _DESCRIPTIONS = ["*.json"]
@@ -37,8 +37,12 @@ def download(repository: str, revision: str | None, *, with_weights: bool) -> Sn
     page = f"https://huggingface.co/{repository}"
     elsewhere = "or give a folder: model=local model.path=/path/to/checkpoint"
     patterns = [*_DESCRIPTIONS, *(_WEIGHTS if with_weights else [])]
+    problem = hub_problem(repository, kind="model")
+    is_local = problem is not None
     try:
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        folder = Path(
+            snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=is_local)
+        )
     except GatedRepoError:
         raise ValueError(
             f"{repository} is gated: accept the licence at {page} and log in with `hf auth login`; {elsewhere}"
@@ -49,10 +53,11 @@ def download(repository: str, revision: str | None, *, with_weights: bool) -> Sn
         raise ValueError(
             f"the hub knows no {repository}, or hides it from you: see {page}, log in with `hf auth login`; {elsewhere}"
         ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (TransportError, OSError) as error:
+        reason = problem or _first_line(error)
         raise ValueError(
-            f"{repository} is not in the local cache and the hub cannot be reached ({_first_line(error)}): connect, "
-            f"accept the licence at {page}, log in with `hf auth login`; {elsewhere}"
+            f"{repository} is not in the local cache and the hub cannot be reached ({reason}): connect, accept the "
+            f"licence at {page}, log in with `hf auth login`; {elsewhere}"
         ) from None
     # The cache keeps each commit in a folder of its name.
     return Snapshot(folder=folder, commit=folder.name)

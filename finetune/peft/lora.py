@@ -1,5 +1,6 @@
 """LoRA: low-rank adapters beside frozen linear layers, chosen by part of the model."""
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,9 @@ class Lora:
 
         Adapters are drawn from torch's global random state. Gradients are not forced onto the embeddings' outputs, as
         peft and transformers do for checkpointing: that would send a backward pass through the frozen image encoder.
+
+        Raises:
+            ValueError: If the rank is above what a layer's weight can have.
         """
         from peft import inject_adapter_in_model
 
@@ -92,6 +96,7 @@ class Lora:
         from finetune.model.freeze import cast_trainable, train_parts
 
         self.check(freeze)
+        self._check_rank(model)
         inject_adapter_in_model(self.to_peft(), model)
         train_parts(model, [Part[name] for name in self.fully_trained])
         cast_trainable(model, to_torch_dtype(trainable_dtype))
@@ -106,9 +111,27 @@ class Lora:
             lora_dropout=self.dropout,
             use_rslora=self.use_rslora,
             use_dora=self.use_dora,
-            target_modules="|".join(_TARGETS[name][1] for name in self._targets()),
+            target_modules=self._pattern(),
             task_type="CAUSAL_LM",
         )
+
+    def _check_rank(self, model: "nn.Module") -> None:
+        """Refuse a rank that costs more than the weight itself and can say no more, before it is allocated."""
+        pattern = re.compile(self._pattern())
+        sizes = {
+            name: min(module.in_features, module.out_features)
+            for name, module in model.named_modules()
+            if pattern.fullmatch(name)
+        }
+        narrowest = min(sizes, key=sizes.__getitem__)
+        if self.rank > sizes[narrowest]:
+            raise ValueError(
+                f"peft.rank={self.rank} is above the full rank {sizes[narrowest]} of {narrowest}; lower it, or choose "
+                "peft=none to train in full"
+            )
+
+    def _pattern(self) -> str:
+        return "|".join(_TARGETS[name][1] for name in self._targets())
 
     def _targets(self) -> list[str]:
         return [name for name in _TARGETS if getattr(self, name)]

@@ -32,6 +32,11 @@ def secrets_of(config: object) -> list[str]:
     return []
 
 
+def has_user_info(text: str) -> bool:
+    """Whether a text holds an address with a user name or password, as in `https://user:password@host`."""
+    return _USER_INFO.search(text) is not None
+
+
 def redact_text(text: str, secrets: Sequence[str] = ()) -> str:
     """Hide `secrets`, user names and passwords in addresses, and the environment's secret variables."""
     text = _USER_INFO.sub(f"{_HIDDEN}@", text)

@@ -88,20 +88,31 @@ def test_pixels_need_the_images_size() -> None:
 
 
 def test_a_pixel_over_the_edge_is_rounding_and_clipped() -> None:
-    assert _read([-0.4, 0, 200.6, 101]) == Box(top=0, left=0, bottom=1, right=1)
+    place = RowPlace(origin="", sample_id="")
+    numbers = [-0.4, 0, 200.6, 101]
+    for bad_boxes in BadBoxes:
+        box = read_box(numbers, BoxFormat.xyxy_pixels, SIZE, "boxes[0]", place, bad_boxes=bad_boxes)
+        assert box == Box(top=0, left=0, bottom=1, right=1)
+    assert place.notes == {}
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "expected", "note"),
     [
-        ([-20, 10, 50, 140], Box(top=0.1, left=0, bottom=1, right=0.25)),
-        ([300, 10, 350, 40], None),
-        ([20, 10, 20, 40], None),
-        ([-9, -9, 0, 20], None),
+        ([-20, 10, 50, 140], Box(top=0.1, left=0, bottom=1, right=0.25), "boxes clipped to the image"),
+        ([300, 10, 350, 40], None, "boxes left out: nothing of them is in the image"),
+        ([20, 10, 20, 40], None, "boxes left out: nothing of them is in the image"),
+        ([-9, -9, 0, 20], None, "boxes left out: nothing of them is in the image"),
     ],
 )
-def test_repair_clips_boxes_and_drops_those_that_vanish(value: list[float], expected: Box | None) -> None:
-    assert _read(value, bad_boxes=BadBoxes.repair) == expected
+def test_repair_clips_boxes_drops_those_that_vanish_and_counts_both(
+    value: list[float], expected: Box | None, note: str
+) -> None:
+    place = RowPlace(origin="", sample_id="")
+    for times in (1, 2):
+        box = read_box(value, BoxFormat.xyxy_pixels, SIZE, "boxes[0]", place, bad_boxes=BadBoxes.repair)
+        assert box == expected
+        assert place.notes == {note: times}
 
 
 def test_repair_does_not_guess_what_swapped_corners_mean() -> None:

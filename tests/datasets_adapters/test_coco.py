@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -114,9 +115,15 @@ def test_masks_can_be_left_unread(root: Path) -> None:
     assert all(instance.mask is None for instance in instances)
 
 
+def test_the_splits_place_in_a_path_can_be_typed_on_the_command_line(root: Path) -> None:
+    typed = "dataset.annotations=[annotations/captions_@split.json]"
+    annotations = OverridesParser.create().parse_override(typed).value()
+    assert Coco(root=str(root), annotations=annotations).open("val2017")[0].captions
+
+
 @pytest.mark.parametrize("kinds", [["instances", "captions"], ["captions", "instances"]])
 def test_files_of_one_split_are_joined_by_image(root: Path, kinds: list[str]) -> None:
-    source = Coco(root=str(root), annotations=[f"annotations/{kind}_{{split}}.json" for kind in kinds]).open("val2017")
+    source = Coco(root=str(root), annotations=[f"annotations/{kind}_@split.json" for kind in kinds]).open("val2017")
     samples = {source[index].sample_id: source[index] for index in range(len(source))}
     assert samples["9"].captions == ("an ant", "a zebra")
     assert len(samples["9"].instances or ()) == 3
@@ -171,7 +178,9 @@ def test_a_bad_image_is_refused_with_its_reason(root: Path, change: dict[str, An
 
 def test_repair_clips_and_drops(root: Path) -> None:
     _write(root, _changed(bbox=[20, 10, 0, 30]))
-    assert len(Coco(root=str(root), bad_boxes=BadBoxes.repair).open("val2017")[0].instances or ()) == 2
+    sample = Coco(root=str(root), bad_boxes=BadBoxes.repair).open("val2017")[0]
+    assert len(sample.instances or ()) == 2
+    assert sample.notes == {"boxes left out: nothing of them is in the image": 1}
 
 
 def test_an_empty_segmentation_is_no_mask(root: Path) -> None:

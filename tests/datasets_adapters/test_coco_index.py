@@ -47,6 +47,10 @@ def test_files_are_joined_by_image(tmp_path: Path, order: int) -> None:
         ({"images": [{"file_name": "a.png"}]}, "an image must have a whole number or text as 'id'"),
         ({"images": [{"id": True}]}, "an image must have a whole number or text as 'id'"),
         ({"images": [{"id": 1}, {"id": 1}]}, "an image: id 1 is used more than once"),
+        (
+            {"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "A.png"}]},
+            "'a.png' and 'A.png' differ in",
+        ),
         ({**OBJECTS, "annotations": OBJECTS["annotations"] * 2}, "an annotation: id 1 is used more than once"),
         (
             {**OBJECTS, "annotations": [{"id": 1, "image_id": 77}]},

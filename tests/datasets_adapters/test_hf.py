@@ -106,6 +106,17 @@ def test_objects_may_be_a_list_of_dicts(tmp_path: Path) -> None:
     assert sample.instances[0].box == Box(top=0.1, left=0.1, bottom=0.4, right=0.5)
 
 
+def test_a_run_is_never_evaluated_on_the_file_that_it_is_trained_on(rows: "datasets.Dataset", tmp_path: Path) -> None:
+    path, other = _save(rows, tmp_path, "file"), tmp_path / "other.parquet"
+    rows.select(range(3)).to_parquet(other)
+    columns = Columns(id="key")
+    with pytest.raises(ValueError, match=r"split 'validation' of .*rows\.parquet .*dataset\.eval_path"):
+        HuggingFace(path=str(path), columns=columns).open("validation")
+    both = HuggingFace(path=str(path), eval_path=str(other), columns=columns)
+    assert (len(both.open("train")), len(both.open("validation"))) == (10, 3)
+    assert both.open("validation")[0].origin.endswith("other.parquet[validation] row 0")
+
+
 def test_an_image_folder_is_read_with_its_metadata(tmp_path: Path) -> None:
     folder = tmp_path / "pictures" / "train"
     folder.mkdir(parents=True)
@@ -139,7 +150,9 @@ def test_repair_drops_empty_boxes(rows: "datasets.Dataset", tmp_path: Path) -> N
     changed = rows.map(lambda row: {"things": {"bbox": [[20, 10, 0, 30]], "category": [1]}})
     path = _save(changed, tmp_path, "saved")
     settings = {"columns": ALL, "box_format": BoxFormat.xywh_pixels}
-    assert _open(path, bad_boxes=BadBoxes.repair, **settings)[0].instances == ()
+    repaired = _open(path, bad_boxes=BadBoxes.repair, **settings)[0]
+    assert repaired.instances == ()
+    assert repaired.notes == {"boxes left out: nothing of them is in the image": 1}
     with pytest.raises(BadSampleError) as refusal:
         _open(path, **settings)[0]
     assert (refusal.value.field_name, refusal.value.code) == ("objects[0].bbox", "empty-box")
@@ -149,12 +162,15 @@ def test_repair_drops_empty_boxes(rows: "datasets.Dataset", tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"path": "./nowhere"}, r"dataset\.path: there is no nowhere"),
-        ({"path": "/nowhere/at/all"}, r"dataset\.path: there is no /nowhere/at/all"),
+        ({"path": "./nowhere"}, r"dataset\.path: there is no file or folder nowhere"),
+        (
+            {"eval_path": "/nowhere", "eval_split": "train", "train_split": "other"},
+            r"dataset\.eval_path: there is no file or folder /nowhere",
+        ),
         ({"path": "nobody/nothing"}, r"dataset\.path: 'nobody/nothing' is not on this machine, and the hub did not"),
         ({"revision": "main"}, "are for the hub"),
         ({"columns": Columns(image="picture")}, r"dataset\.columns\.image: split 'train' has no column 'picture'"),
-        ({"columns": Columns(question="qeury")}, "did you mean 'query'"),
+        ({"columns": Columns(question="qeury")}, "did you mean query"),
         ({"columns": Columns(id="read")}, r"dataset\.columns\.id: 'EXIT' stands on row 1 and before it"),
         (
             {"columns": Columns(objects="things"), "label_key": "kind", "box_format": BoxFormat.xywh_pixels},
@@ -181,6 +197,7 @@ def test_a_stream_of_unknown_length_needs_its_number_of_rows(rows: "datasets.Dat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"eval_path": "x"}, "eval_path and eval_split must differ from path and train_split"),
         ({"block_size": 0}, "block_size must be at least 1"),
         ({"num_eval": 0}, "num_eval must be at least 1"),
         ({"columns": Columns(objects="o")}, r"box_format must be given with columns\.objects"),

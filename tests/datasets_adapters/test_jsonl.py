@@ -97,7 +97,9 @@ def test_labels_come_from_both_splits(root: Path) -> None:
 
 def test_repair_drops_an_empty_box(root: Path) -> None:
     row = {"image": "a.png", "boxes": [{"label": "cat", "box": [5, 5, 5, 9]}], "box_format": "xyxy_pixels"}
-    assert _read(root, row, bad_boxes=BadBoxes.repair).instances == ()
+    repaired = _read(root, row, bad_boxes=BadBoxes.repair)
+    assert repaired.instances == ()
+    assert repaired.notes == {"boxes left out: nothing of them is in the image": 1}
 
 
 def test_surrogate_pairs_and_any_script_are_text(root: Path) -> None:
@@ -108,6 +110,8 @@ def test_surrogate_pairs_and_any_script_are_text(root: Path) -> None:
 
 def test_an_empty_suffix_is_read_where_the_settings_allow_it(root: Path) -> None:
     assert _read(root, {**GOOD, "suffix": ""}, allow_empty_suffix=True).suffix == ""
+    with pytest.raises(BadSampleError, match=r"dataset\.allow_empty_suffix=true"):
+        _read(root, {**GOOD, "suffix": ""})
 
 
 def test_a_source_survives_the_way_to_a_worker(root: Path) -> None:
@@ -119,18 +123,18 @@ def test_splits_have_their_own_files_and_folders(root: Path) -> None:
     (root / "val").mkdir()
     Image.new("RGB", (3, 3)).save(root / "val" / "v.png")
     (root / "held.jsonl").write_text(json.dumps({**GOOD, "image": "v.png"}) + "\n")
-    dataset = JsonLines(root=str(root), image_folder="{split}", eval_file="held.jsonl")
+    dataset = JsonLines(root=str(root), image_folder="@split", eval_file="held.jsonl")
     assert dataset.open("val")[0].images[0].name == "v.png"
 
 
 def test_a_misspelt_field_is_told_the_right_name(root: Path) -> None:
-    with pytest.raises(BadSampleError, match="did you mean 'suffix'"):
+    with pytest.raises(BadSampleError, match="did you mean suffix"):
         _read(root, {**GOOD, "sufix": "a"})
 
 
 def test_a_label_outside_the_declared_ones_is_told_the_nearest(root: Path) -> None:
     row = {"id": "x", "image": "a.png", "boxes": [{"label": "cta", "box": [0, 0, 1, 1]}]}
-    with pytest.raises(BadSampleError, match="did you mean 'cat'") as refusal:
+    with pytest.raises(BadSampleError, match="did you mean cat") as refusal:
         _read(root, row, labels=["dog", "cat"], box_format=BoxFormat.xyxy_fraction)
     assert (refusal.value.code, refusal.value.sample_id) == ("unknown-label", "x")
 

@@ -1,25 +1,26 @@
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from datasets_adapters.jsonl import JsonLines, JsonLinesSource
+from datasets_adapters.boxes import BadBoxes
+from datasets_adapters.jsonl_rows import RowRules, read_row
 from finetune.types import BadSampleError
 
 GOOD = {"image": "a.png", "prefix": "caption en", "suffix": "a cat"}
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def rules(tmp_path: Path) -> RowRules:
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
-    return tmp_path
-
-
-def _open(root: Path, content: bytes, **settings: Any) -> JsonLinesSource:
-    (root / "train.jsonl").write_bytes(content)
-    return JsonLines(root=str(root), **settings).open("train")
+    return RowRules(
+        image_folder=tmp_path,
+        box_format=None,
+        bad_boxes=BadBoxes.refuse,
+        label_set=("a",),
+        allow_empty_suffix=False,
+    )
 
 
 BAD_FIELDS = [
@@ -65,10 +66,9 @@ BAD_FIELDS = [
 
 @pytest.mark.parametrize(("change", "field_name", "code"), BAD_FIELDS)
 def test_a_bad_field_is_refused_with_place_name_and_reason(
-    root: Path, change: dict[str, Any], field_name: str, code: str
+    rules: RowRules, change: dict[str, Any], field_name: str, code: str
 ) -> None:
-    source = _open(root, json.dumps(GOOD).encode() + b"\n" + json.dumps({**GOOD, **change}).encode() + b"\n")
-    assert source[0].suffix == "a cat"
+    assert read_row(GOOD, rules, "train.jsonl:1").suffix == "a cat"
     with pytest.raises(BadSampleError) as refusal:
-        source[1]
+        read_row({**GOOD, **change}, rules, "train.jsonl:2")
     assert (refusal.value.origin, refusal.value.field_name, refusal.value.code) == ("train.jsonl:2", field_name, code)

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from datasets_adapters.paths import existing_file, existing_folder, find_file, stored_size
+from datasets_adapters.paths import check_case, existing_file, existing_folder, find_file, stored_size
 from datasets_adapters.rows import RowPlace
-from finetune.types import BadSampleError, ImageFile
+from finetune.types import IMAGE_FORMATS, BadSampleError, ImageFile
 
 PLACE = RowPlace(origin="train.jsonl:3", sample_id="s3")
 
@@ -71,15 +71,27 @@ def test_a_name_in_the_wrong_case_is_told_the_right_one(folder: Path) -> None:
         find_file(folder, "A.PNG", "image", PLACE)
 
 
+def test_names_that_differ_in_case_alone_are_refused_and_repeated_ones_are_not() -> None:
+    check_case(["a.png", "b.png", "a.png", "in/a.png", "A/b.png"], "list")
+    with pytest.raises(ValueError, match=r"list: 'STRASSE\.png' and 'straße\.png' differ in upper and lower case"):
+        check_case(["a.png", "STRASSE.png", "straße.png"], "list")
+
+
 def test_the_header_gives_height_and_width(folder: Path) -> None:
     assert stored_size(ImageFile(name="a.png", path=folder / "a.png"), "image", PLACE) == (4, 6)
+
+
+@pytest.mark.parametrize("image_format", IMAGE_FORMATS)
+def test_the_header_of_every_format_that_training_reads_is_read(tmp_path: Path, image_format: str) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "a", image_format)
+    assert stored_size(ImageFile(name="a", path=tmp_path / "a"), "image", PLACE) == (4, 6)
 
 
 def test_an_image_on_its_side_needs_a_declared_size(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
-    with pytest.raises(BadSampleError, match="ambiguous-orientation"):
+    with pytest.raises(BadSampleError, match=r"give the row the width and height .*ambiguous-orientation"):
         stored_size(ImageFile(name="a.jpg", path=tmp_path / "a.jpg"), "image", PLACE)
 
 

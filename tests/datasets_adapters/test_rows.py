@@ -71,7 +71,7 @@ def test_a_size_is_whole_or_absent() -> None:
 
 
 def test_an_unknown_field_is_told_the_nearest_known_one() -> None:
-    with pytest.raises(BadSampleError, match="did you mean 'suffix'"):
+    with pytest.raises(BadSampleError, match="did you mean suffix"):
         rows.check_fields({"sufix": 1}, ("prefix", "suffix"), "", PLACE)
     with pytest.raises(BadSampleError, match="known: prefix, suffix"):
         rows.check_fields({"zzz": 1}, ("prefix", "suffix"), "", PLACE)

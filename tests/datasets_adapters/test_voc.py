@@ -44,6 +44,8 @@ def test_boxes_are_counted_from_one_and_include_both_ends(root: Path) -> None:
 def test_difficult_objects_can_be_left_out(root: Path) -> None:
     sample = Voc(root=str(root), keep_difficult=False).open("train")[0]
     assert [instance.label for instance in sample.instances or ()] == ["cat"]
+    assert sample.notes == {"objects left out: marked as difficult": 1}
+    assert Voc(root=str(root)).open("train")[0].notes == {}
 
 
 def test_both_splits_know_the_same_labels(root: Path) -> None:
@@ -120,11 +122,17 @@ def test_repair_clips_boxes(root: Path) -> None:
     sample = Voc(root=str(root), bad_boxes=BadBoxes.repair).open("train")[1]
     assert sample.instances is not None
     assert sample.instances[0].box.right == 1
+    assert sample.notes == {"boxes clipped to the image": 1}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "names no image"), (b"a\nb\na\n", "names 'a' more than once"), (b"\xff\xfe", "is not UTF-8")],
+    [
+        (b"", "names no image"),
+        (b"a\nb\na\n", "names 'a' more than once"),
+        (b"a\nb\nA\n", "'a' and 'A' differ in upper and lower case alone"),
+        (b"\xff\xfe", "is not UTF-8"),
+    ],
 )
 def test_a_bad_list_is_refused_at_once(root: Path, content: bytes, message: str) -> None:
     (root / "ImageSets/Main/train.txt").write_bytes(content)

@@ -36,6 +36,7 @@ def test_ready_made_text_overrides_the_recipe_and_is_the_reference() -> None:
     sample = _sample(captions=("A Cat.",), prefix="cap", suffix="A Bird")
     example = Captioning(lower_case=True).encode(sample, RNG)
     assert (example.prefix, example.suffix) == ("cap", "A Bird")
+    assert example.notes["ready-made suffixes used as they are"] == 1
     assert Captioning().reference(sample) == "A Bird"
     assert Captioning().reference(CAPTIONED) == "A Cat. / Two Dogs."
 
@@ -49,6 +50,11 @@ def test_a_sample_without_captions_is_refused_with_what_it_offers() -> None:
 def test_an_unknown_placeholder_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown placeholder \{lang\}.*known: \{language\}"):
         Captioning(prefix="caption {lang}")
+
+
+def test_a_language_that_the_prefix_does_not_say_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"language=de has no effect: prefix 'describe' has no \{language\}"):
+        Captioning(prefix="describe", language="de")
 
 
 def test_decoding_keeps_the_text_and_the_metrics_score_it() -> None:

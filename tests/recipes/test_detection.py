@@ -1,5 +1,7 @@
 """The detection recipe."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from finetune.geometry import Box
 from finetune.tokens.objects import parse_objects
 from finetune.types import BadSampleError, Instance, Sample
-from recipes.detection import BoxOrder, Detection, PrefixLabels
+from recipes.detection import BoxOrder, Detection, OtherLabels, PrefixLabels
 
 RNG = np.random.default_rng(0)
 
@@ -77,6 +79,7 @@ def test_boxes_over_the_limit_and_too_thin_ones_are_counted() -> None:
 def test_crowds_are_never_said() -> None:
     sample = _sample(CAT, _object("dog", 0.2, 0.5, is_crowd=True))
     assert _said(Detection(), sample) == ["cat"]
+    assert Detection().encode(sample, RNG).notes == {"crowd regions left out": 1}
     assert Detection(prefix_labels=PrefixLabels.present).prompt(sample).prefix == "detect cat"
 
 
@@ -89,9 +92,11 @@ def test_images_without_boxes_are_kept_or_dropped_by_a_setting() -> None:
     assert not takes_part(_sample())
     assert not takes_part(_sample(_object("dog", 0.2, 0.5, is_crowd=True)))
     assert not takes_part(_sample(suffix=" "))
+    assert not takes_part(_sample(_object("cat", 0.2, 0.0001)))
+    assert takes_part(_sample(_object("cat", 0.2, 0.0001), DOG))
     assert takes_part(Sample(sample_id="7", origin="", images=()))
-    # Loader workers receive it, and a local function would not get there.
-    assert "<locals>" not in takes_part.__qualname__
+    # Loader workers receive it.
+    assert pickle.loads(pickle.dumps(takes_part))(_sample(CAT))
 
 
 @pytest.mark.parametrize("label", ["a;b", "<a", "", " a", "a\nb"])
@@ -106,12 +111,30 @@ def test_labels_that_break_the_format_are_refused_by_name(label: str) -> None:
 
 
 def test_a_label_that_is_not_looked_for_is_refused_by_name() -> None:
-    with pytest.raises(BadSampleError, match=r"boxes\[1\].label: label 'dog' is not one of cat.*unknown-label"):
+    with pytest.raises(BadSampleError, match=r"boxes\[1\].label: label .dog. is not one of cat.*leave_out"):
         Detection(labels=["cat"]).encode(_sample(CAT, DOG), RNG)
+    with pytest.raises(BadSampleError, match="unknown-label"):
+        Detection(labels=["cat"]).prompt(_sample(CAT, DOG))
+
+
+def test_labels_that_are_not_looked_for_can_be_left_out_of_suffix_prefix_and_truth() -> None:
+    recipe = Detection(labels=["cat"], other_labels=OtherLabels.leave_out, keep_empty=False)
+    sample = _sample(DOG, CAT, _object("bus", 0.2, 0.5, is_crowd=True), BUS)
+    example = recipe.encode(sample, RNG)
+    assert [instance.label for instance in parse_objects(example.suffix).objects] == ["cat"]
+    assert example.notes == {"boxes of other labels left out": 3}
+    assert recipe.reference(sample) == example.suffix
+    assert recipe.metrics()["detection"].update(recipe.decode(example.suffix, sample), sample) == 1.0
+    takes_part = recipe.selection()
+    assert takes_part is not None
+    assert takes_part(sample)
+    assert not takes_part(_sample(DOG))
+    present = Detection(labels=["cat"], other_labels=OtherLabels.leave_out, prefix_labels=PrefixLabels.present)
+    assert present.prompt(_sample(DOG)).prefix == "detect cat"
 
 
 def test_without_any_label_the_setting_to_use_is_named() -> None:
-    with pytest.raises(BadSampleError, match=r"recipe.labels=\[...\].*missing-labels"):
+    with pytest.raises(BadSampleError, match=r"recipe.labels=\[...\].*prefix=.*missing-labels"):
         Detection().prompt(_sample(CAT, label_set=()))
 
 
@@ -129,6 +152,8 @@ def test_settings_out_of_range_are_refused() -> None:
         Detection(labels=["cat", "cat"])
     with pytest.raises(ValueError, match=r"known: \{labels\}"):
         Detection(prefix="detect {label}")
+    with pytest.raises(ValueError, match="other_labels=leave_out has no effect without labels"):
+        Detection(other_labels=OtherLabels.leave_out)
 
 
 def test_ready_made_text_overrides_the_recipe_and_its_boxes_are_the_truth() -> None:
@@ -137,6 +162,7 @@ def test_ready_made_text_overrides_the_recipe_and_its_boxes_are_the_truth() -> N
     sample = _sample(CAT, prefix="detect cat", suffix=f"{box} cat")
     example = recipe.encode(sample, RNG)
     assert (example.prefix, example.suffix, recipe.reference(sample)) == ("detect cat", f"{box} cat", f"{box} cat")
+    assert example.notes["ready-made suffixes used as they are"] == 1
     metric = recipe.metrics()["detection"]
     assert metric.update(recipe.decode(f"{box} cat", sample), sample) == 1.0
     assert metric.compute()["mAP"] == pytest.approx(1.0)

@@ -37,13 +37,20 @@ def test_what_is_missing_is_named() -> None:
         Vqa().prompt(_sample(answers=("cat",)))
     with pytest.raises(BadSampleError, match="missing-answers"):
         Vqa().encode(_sample(question="What?"), RNG)
-    assert Vqa(prefix="what").prompt(_sample()).prefix == "what"
+
+
+def test_settings_that_could_have_no_effect_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"prefix 'what' asks no question: write \{question\}"):
+        Vqa(prefix="what")
+    with pytest.raises(ValueError, match=r"language=fr has no effect: .* has no \{language\}"):
+        Vqa(prefix="{question}", language="fr")
 
 
 def test_ready_made_text_overrides_the_recipe() -> None:
     sample = _sample(question="What?", answers=("cat",), prefix="q", suffix="bird")
     example = Vqa().encode(sample, RNG)
     assert (example.prefix, example.suffix) == ("q", "bird")
+    assert example.notes["ready-made prefixes used as they are"] == 1
     assert Vqa().reference(sample) == "bird"
 
 

@@ -8,6 +8,8 @@ from finetune.evaluate.metrics.ptb_java import is_java_available, tokenize_with_
 from finetune.evaluate.metrics.quiet import silence
 from finetune.types import Prediction, Sample
 
+_NAMES = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "ptb_java")
+
 
 class CaptionScores:
     """CIDEr, BLEU-1..4 and ROUGE-L over all captions, none defined for one alone; published numbers are times 100.
@@ -25,6 +27,10 @@ class CaptionScores:
         self._references = references
         self._use_java = use_java
         self._captions: dict[str, list[str]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the official scores' names and `ptb_java`."""
+        return _NAMES
 
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         """Take one prediction; nothing is defined for it alone."""

@@ -43,6 +43,10 @@ class DetectionScores:
         self._truth = truth
         self._scored: list[_Scored] = []
 
+    def names(self) -> tuple[str, ...]:
+        """Return all of them, those that a split without objects of some size lacks included."""
+        return (*_STATISTICS, "malformed", "boxes_per_image")
+
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         """Take one prediction and return its F1 at an IoU of 0.5, crowds aside."""
         truth = self._truth(sample)

@@ -1,14 +1,34 @@
-"""Which way a score gets better."""
+"""Which way a score gets better. In a mixture a score is called `<part>/<score>`, and means the same."""
 
 import math
+from collections.abc import Mapping
 
 LOWER_IS_BETTER = frozenset({"CER", "WER", "malformed", "loss"})
+# They say what was measured, or with what; no value of them is a better model.
+NEUTRAL = frozenset({"boxes_per_image", "ptb_java"})
 
 
 def is_better(name: str, new: float, old: float | None) -> bool:
-    """Whether `new` beats `old` for the named score. Any number beats None or NaN; a NaN beats nothing."""
-    if math.isnan(new):
+    """Whether `new` beats `old` for the named score. Any number beats None or NaN; a NaN beats nothing.
+
+    For a score without a direction nothing beats anything.
+    """
+    if math.isnan(new) or not has_direction(name):
         return False
     if old is None or math.isnan(old):
         return True
-    return new < old if name in LOWER_IS_BETTER else new > old
+    return new < old if _own_name(name) in LOWER_IS_BETTER else new > old
+
+
+def has_direction(name: str) -> bool:
+    """Whether one value of the named score can be better than another."""
+    return _own_name(name) not in NEUTRAL
+
+
+def directional(scores: Mapping[str, float]) -> dict[str, float]:
+    """Leave out the scores by which nothing can be best."""
+    return {name: value for name, value in scores.items() if has_direction(name)}
+
+
+def _own_name(name: str) -> str:
+    return name.rpartition("/")[2]

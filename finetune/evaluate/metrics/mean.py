@@ -25,6 +25,10 @@ class MeanScore:
         self._lower_case = lower_case
         self._values: list[float] = []
 
+    def names(self) -> tuple[str, ...]:
+        """Return the one name."""
+        return (self._name,)
+
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         """Take one prediction and return its score."""
         text, references = prediction.text, list(self._references(sample))

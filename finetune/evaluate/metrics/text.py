@@ -22,6 +22,10 @@ class ErrorRates:
         self._edits = {"CER": 0, "WER": 0}
         self._lengths = {"CER": 0, "WER": 0}
 
+    def names(self) -> tuple[str, ...]:
+        """Return CER and WER."""
+        return tuple(self._edits)
+
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         """Take one prediction and return its character error rate."""
         references = self._references(sample)

@@ -1,9 +1,11 @@
 """A run that the command line itself has trained, small enough to be made once for all tests of the commands."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from finetune import cli
 
@@ -41,3 +43,16 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, finetune: Callable[...
     runs = tmp_path_factory.mktemp("runs")
     finetune("train", f"runs={runs}", "name=small", "checkpoint.every_steps=2", "evaluation.every_steps=2", *SMALL)
     return runs / "small"
+
+
+@pytest.fixture
+def repaired_dataset(tmp_path: Path) -> list[str]:
+    """The words that name a data set of four images with a box each, one of which leaves its image."""
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    boxes = [[10, 10, 50, 50], [10, 10, 50, 50], [10, 10, 50, 50], [10, 10, 50, 150]]
+    rows = [{"image": "a.png", "boxes": [{"label": "cell", "box": box}]} for box in boxes]
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [f"root={tmp_path}", "box_format=xyxy_pixels", "bad_boxes=repair"]
+    others = [word for word in SMALL if not word.startswith("dataset.")]
+    return ["dataset=jsonl", *(f"dataset.{setting}" for setting in settings), "recipe=detection", *others]

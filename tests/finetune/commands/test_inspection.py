@@ -19,6 +19,14 @@ def test_the_page_is_written_and_the_summary_counts_what_is_bad(
     assert to.read_text().count("caption en") >= 3
 
 
+def test_what_the_source_repaired_is_counted(
+    repaired_dataset: list[str], tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune("inspect", f"to={tmp_path}/look.html", *repaired_dataset)
+    assert "1 x boxes clipped to the image" in capsys.readouterr().out
+    assert "<td>boxes clipped to the image</td><td>1</td>" in (tmp_path / "look.html").read_text()
+
+
 def test_a_mixture_gets_a_page_for_each_part(tmp_path: Path, finetune: Callable[..., None]) -> None:
     finetune("inspect", "recipe=mixture", f"to={tmp_path}/look.html", "num_shown=1", *SMALL)
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -41,6 +41,15 @@ def test_another_prefix_can_be_asked(
     assert json.loads(capsys.readouterr().out)["prefix"] == "detect square"
 
 
+def test_a_folder_is_no_image_and_no_file_to_write(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["predict", f"run={trained_run}", f"images=[{tmp_path}]"]) == 2
+    assert f"is a folder; give a pattern, such as 'images=[{tmp_path}/*.jpg]'" in capsys.readouterr().err
+    assert cli.run(["predict", f"run={trained_run}", f"to={tmp_path}"]) == 2
+    assert f"to: {tmp_path} is a folder; name a file" in capsys.readouterr().err
+
+
 def test_an_image_that_is_not_there_or_is_none_is_refused_by_name(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

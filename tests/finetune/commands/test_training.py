@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from finetune import cli
-from finetune.commands.training import steps_of
-from finetune.config.schema import RunConfig
 from finetune.reporting.run_folder import RunFolder
-from finetune.settings import TrainingSettings
 
 from .conftest import SMALL
 
@@ -40,8 +37,36 @@ def test_every_score_is_logged_once_for_each_evaluation(trained_run: Path) -> No
 
 def test_what_trains_and_what_was_proved_is_in_the_report(trained_run: Path) -> None:
     titles = [table["title"] for table in RunFolder(path=trained_run).read_description()["tables"]]
-    assert titles == ["What trains", "Self-test", "In force"]
+    assert titles == ["What trains", "Optimizer groups", "Self-test", "In force"]
     assert "changing the last suffix token moves no earlier logit" in (trained_run / "report.html").read_text()
+
+
+def test_what_decays_is_said_and_in_the_report(
+    tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SMALL, "training.max_steps=1", "evaluation.num_samples=1", "self_test.enabled=false"]
+    finetune("train", f"runs={tmp_path}", "name=lora", *words)
+    said = capsys.readouterr().err
+    assert "optimizer: weight_decay=0.1 reaches no parameter that trains" in said
+    finetune("train", f"runs={tmp_path}", "name=full", "peft=none", *words)
+    assert "reaches no parameter" not in capsys.readouterr().err
+    tables = RunFolder(path=tmp_path / "full").read_description()["tables"]
+    rows = next(table["rows"] for table in tables if table["title"] == "Optimizer groups")
+    assert [(part, decay) for part, _, _, decay in rows] == [
+        ("image encoder", "0.1"), ("image encoder", "0"), ("connector", "0.1"), ("connector", "0"),
+        ("embeddings", "0"), ("decoder", "0"),
+    ]  # fmt: skip
+
+
+def test_what_was_left_out_or_changed_on_purpose_is_said_and_in_the_report(
+    repaired_dataset: list[str], tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune("train", f"runs={tmp_path}", "name=repaired", *repaired_dataset)
+    assert "left out or changed: 4 x boxes clipped to the image" in capsys.readouterr().err
+    table = RunFolder(path=tmp_path / "repaired").read_description()["tables"][-1]
+    assert (table["title"], table["rows"]) == ("Left out or changed", [["boxes clipped to the image", "4"]])
+    report = (tmp_path / "repaired" / "report.html").read_text()
+    assert "<td>boxes clipped to the image</td><td>4</td>" in report
 
 
 def test_starting_a_finished_run_again_changes_nothing(trained_run: Path, finetune: Callable[..., None]) -> None:
@@ -74,7 +99,30 @@ def test_other_settings_under_the_same_name_are_refused_setting_by_setting(
     assert "optimizer.learning_rate: was 0.01, is now 0.02" in message
 
 
-@pytest.mark.parametrize(("resume", "name", "words"), [("never", "small", "holds a run"), ("require", "none", "no run")])
+def test_a_run_without_an_end_can_be_made_longer_and_is_then_the_long_run(
+    tmp_path: Path, finetune: Callable[..., None]
+) -> None:
+    schedule = ["schedule=constant", "schedule.warmup_ratio=null", "schedule.warmup_steps=1", "self_test.enabled=false"]
+    words = ["train", f"runs={tmp_path}", *SMALL, *schedule, "evaluation.before_training=false"]
+    finetune(*words, "name=grown", "training.max_steps=2")
+    finetune(*words, "name=grown", "training.max_steps=4", "data.row_tokens=256")
+    finetune(*words, "name=long", "training.max_steps=4")
+    assert losses(tmp_path / "grown") == pytest.approx(losses(tmp_path / "long"), rel=1e-5)
+
+
+def test_a_run_whose_schedule_ends_says_why_it_cannot_be_made_longer(
+    trained_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["train", f"runs={trained_run.parent}", "name=small", *SMALL, "training.max_steps=9"]) == 2
+    message = capsys.readouterr().err
+    assert "training.max_steps: was 4, is now 9" in message
+    assert message.count("depends on the number of steps") == 1
+    assert "schedule=constant" in message
+
+
+@pytest.mark.parametrize(
+    ("resume", "name", "words"), [("never", "small", "holds a run"), ("require", "none", "no run")]
+)
 def test_resume_can_forbid_and_insist(
     trained_run: Path, resume: str, name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +148,33 @@ def test_a_bad_sample_stops_the_run_by_name_or_is_skipped_and_counted(
     assert {skip["code"] for skip in skips} == {"too-long"}
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(1.0, 3), (2.0, 5), (0.1, 1)])
-def test_epochs_are_rounded_up_to_whole_windows(epochs: float, steps: int) -> None:
-    training = TrainingSettings(global_batch_size=4, micro_batch_size=4, max_steps=None, epochs=epochs)
-    assert steps_of(RunConfig(training=training), 10) == steps
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluation.best_metric=mAP5"], "best_metric=mAP5 is no score of this run"),
+        (["learning_rates.embeddings=0.5"], "learning_rates.embeddings=0.5 has no effect"),
+        (["tracking.log_artifact=true", "peft=none"], "tracking.log_artifact=true needs a run with peft=lora"),
+        (["tracking.log_artifact=true", "peft.fully_trained=[embeddings]"], "cannot carry peft.fully_trained"),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before_it(
+    tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracking = ["tracking=wandb", "tracking.mode=offline"] if "tracking" in words[0] else []
+    assert cli.run(["train", f"runs={tmp_path}", "recipe=detection", *SMALL, *tracking, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("identity.json"))
+
+
+def test_a_run_that_stops_early_says_so_in_its_report(
+    tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["recipe=detection", *SMALL, "evaluation.every_steps=1", "evaluation.num_samples=2"]
+    finetune(
+        "train", f"runs={tmp_path}", "name=early", *words, "evaluation.best_metric=mAP50", "evaluation.patience=1",
+        "optimizer.learning_rate=1e-12",
+    )  # fmt: skip
+    reason = "stopped early after step 2 of 4: mAP50 did not improve for 1 evaluation (best: step 1)"
+    assert reason in capsys.readouterr().err
+    assert json.loads((tmp_path / "early" / "exit_status.json").read_text()) == {"exit_code": 0, "reason": reason}
+    assert reason in (tmp_path / "early" / "report.html").read_text()

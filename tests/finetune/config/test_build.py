@@ -54,6 +54,12 @@ def test_values_get_their_types() -> None:
     assert made == Outer(share=1.0, colour=Colour.green, labels=["a", "3"], weights={"a": 0.5}, is_fast=True, name="7")
 
 
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"outer.weights.a must be a finite number"):
+        make(weights={"a": text})
+
+
 def test_what_is_left_out_keeps_its_default() -> None:
     assert make() == Outer()
 
@@ -80,7 +86,7 @@ def test_choices_are_built_wherever_a_mapping_names_one() -> None:
         ({"share": "much"}, r"outer\.share must be a number, got 'much'"),
         ({"share": None}, r"outer\.share must be a number, got None"),
         ({"share": 2}, r"outer\.share must be between 0 and 1, got 2\.0"),
-        ({"share": float("nan")}, r"outer\.share must be between 0 and 1, got nan"),
+        ({"share": float("nan")}, r"outer\.share must be a finite number, got nan"),
         ({"name": "bad"}, r"outer: these two do not go together"),
         ({"colour": "blue"}, r"outer\.colour must be one of red, green, got 'blue'"),
         ({"labels": "a"}, r"outer\.labels must be a list such as \[a,b\], got 'a'"),

@@ -1,9 +1,10 @@
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.config.naming import job_name, run_name
+from finetune.config.naming import as_file_name, job_name, run_name
 
 CHOICES = {"recipe": "detection", "dataset": "voc", "model": "tiny", "peft": "lora", "schedule": "cosine"}
 
@@ -35,6 +36,15 @@ def test_no_two_jobs_share_a_folder_and_every_name_is_one_folder(values: list[st
     names = [job_name("x", [f"dataset.folder={value}"], is_derived=True) for value in values]
     assert all(first != second for first, second in combinations(names, 2))
     assert all("/" not in name and "\0" not in name and len(name.encode()) < 255 for name in names)
+
+
+@pytest.mark.parametrize("text", ["../other", "a/b", "train[:10%]", "x" * 300, "\0"])
+def test_any_text_becomes_part_of_one_name(text: str) -> None:
+    name = as_file_name(text)
+    assert name != text
+    assert "/" not in name
+    assert len(name) < 150
+    assert as_file_name("test-2") == "test-2"
 
 
 def test_short_runs_for_debugging_have_a_folder_of_their_own() -> None:

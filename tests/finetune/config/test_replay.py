@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from finetune.config.replay import OVERRIDES_FILE, quoted, replayed, save_overrides
+from finetune.config.replay import OVERRIDES_FILE, CommandLine, quoted, replayed, save_command_line
 
 STORED = ["dataset=voc", "dataset.folder=cells", "training.max_steps=9", "seed=3", "name=old", "model=tiny"]
 
@@ -15,7 +15,7 @@ STORED = ["dataset=voc", "dataset.folder=cells", "training.max_steps=9", "seed=3
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "cells"
     folder.mkdir(parents=True)
-    save_overrides(folder, STORED)
+    save_command_line(folder, CommandLine(overrides=tuple(STORED)))
     return folder
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
     ["hydra.callbacks.x._target_=os.system", "+hydra.callbacks.x._target_=os.system", "+recipe@hydra.callbacks.x=ocr"],
 )
 def test_a_stored_run_cannot_change_hydra(folder: Path, override: str) -> None:
-    save_overrides(folder, [override])
+    save_command_line(folder, CommandLine(overrides=(override,)))
     with pytest.raises(ValueError, match="may not change Hydra"):
         replayed([f"run={quoted(str(folder))}"])
 
@@ -72,6 +72,9 @@ def test_the_file_is_plain_json(folder: Path) -> None:
     assert json.loads((folder / OVERRIDES_FILE).read_text())["overrides"] == STORED
 
 
+@example("it's")
+@example("a\\'")
+@example("a\\\\'b\\c")
 @given(st.text(alphabet=st.characters(exclude_categories=["C"])).filter(lambda text: not text.endswith("\\")))
 def test_any_text_survives_quoting(text: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([f"run={quoted(text)}"])
@@ -85,7 +88,7 @@ def test_a_value_that_cannot_be_quoted_is_refused() -> None:
 
 def test_a_data_set_inside_the_recipe_goes_with_the_recipe(folder: Path) -> None:
     inner = "+dataset@recipe.parts.words.dataset=jsonl"
-    save_overrides(folder, ["recipe=mixture", inner])
+    save_command_line(folder, CommandLine(overrides=("recipe=mixture", inner)))
     run = f"run={quoted(str(folder))}"
     assert inner in replayed([run, "dataset=coco"])
     assert inner not in replayed([run, "recipe=ocr"])

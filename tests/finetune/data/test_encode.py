@@ -114,6 +114,18 @@ def test_what_happened_to_image_and_text_is_counted(encoder, tokenizer):
     assert encoder.encode(sample(), Captioning(), RNG).example.notes == {}
 
 
+def test_what_the_source_left_out_is_counted_with_the_rest(encoder):
+    twice = {"boxes clipped to the image": 2, "images turned by their EXIF orientation": 1}
+    for encoded in (
+        encoder.encode(sample(turned_photo(), notes=twice), Captioning(), RNG),
+        encoder.prompt(sample(turned_photo(), notes=twice), Captioning()),
+    ):
+        assert encoded.example.notes == {
+            "boxes clipped to the image": 2,
+            "images turned by their EXIF orientation": 2,
+        }
+
+
 REFUSALS = {
     "no image": ({"images": ()}, "no-image", "image"),
     "a broken image": ({"images": (ImageBytes(name="x", data=b"nothing"),)}, "unknown-format", "image"),

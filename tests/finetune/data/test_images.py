@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from finetune.data.images import decode_image, resize
 from finetune.settings import Resize
-from finetune.types import BadSampleError, ImageBytes, ImagePixels
+from finetune.types import IMAGE_FORMATS, BadSampleError, ImageBytes, ImagePixels
 from finetune.types import ImageFile as FileReference
 
 MAX_PIXELS = 50_000_000
@@ -177,6 +177,11 @@ def test_lossless_formats_give_back_what_was_saved(form):
     decoded = decode(saved(ramp(), form, **({"lossless": True} if form == "WEBP" else {})))
     assert np.array_equal(decoded.pixels, np.asarray(ramp()))
     assert (decoded.orientation, decoded.notes) == (1, ())
+
+
+@pytest.mark.parametrize("form", IMAGE_FORMATS)
+def test_every_format_that_may_arrive_is_decoded(form):
+    assert decode(saved(ramp(), form)).pixels.shape == np.asarray(ramp()).shape
 
 
 def test_a_jpeg_is_close_to_what_was_saved_progressive_or_not():

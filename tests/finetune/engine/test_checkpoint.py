@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,26 @@ DAMAGES = [
     damage_other_manifest,
     damage_empty_folder,
 ]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_checkpoint_is_restated_without_writing_its_tensors_again(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    folder = store.save(snapshot(7))
+    inode = (folder / TRAINED).stat().st_ino
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    store.restate(replace(snapshot(7, best_step=7), state={"counters": {"step": 8}}, trained={}, optimizer={}))
+    restated = store.load(7)
+    assert (restated.best_step, restated.state) == (7, {"counters": {"step": 8}})
+    assert restated.trained.keys() == snapshot(7).trained.keys()
+    assert ((folder / TRAINED).stat().st_ino == inode) == has_links
+    assert [path.name for path in store.folder.iterdir()] == ["step-00000007"]
+
+
+def refuse(*paths: object) -> None:
+    raise OSError(errno.EPERM, "no links here")
 
 
 def test_a_snapshot_comes_back_bit_for_bit(store: CheckpointStore) -> None:
@@ -219,6 +240,12 @@ def test_a_disk_that_fills_up_while_saving_leaves_the_last_checkpoint_and_no_rub
         store.save(snapshot(2))
     assert store.newest() == 1
     assert [path.name for path in store.folder.iterdir()] == ["step-00000001"]
+
+
+def test_all_files_of_a_checkpoint_can_be_read_by_the_same_people(store: CheckpointStore) -> None:
+    folder = store.save(snapshot(1))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert set(modes.values()) == {modes[STATE]}
 
 
 def test_a_disk_without_room_is_noticed_before_anything_is_written(

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from finetune.engine.counters import Counters, after_evaluation, after_step
+from finetune.engine.counters import Counters, after_evaluation, after_step, early_stop
 from finetune.engine.step import Outcome, StepReport
+from finetune.settings import EvaluationSettings
 
 
 def higher(name: str, new: float, old: float | None) -> bool:
@@ -22,16 +23,17 @@ def report(outcome: Outcome) -> StepReport:
 
 def test_steps_examples_tokens_skips_and_notes_add_up() -> None:
     counters = Counters()
-    for notes in ({"boxes over the limit": 2}, {}, {"boxes over the limit": 1, "cut": 4}):
-        counters = after_step(counters, report(Outcome.updated), num_skips=1, notes=notes)
-    assert (counters.step, counters.num_examples, counters.num_tokens, counters.num_skips) == (3, 9, 150, 3)
+    for name, notes in (("b", {"boxes over the limit": 2}), ("a", {}), ("b", {"boxes over the limit": 1, "cut": 4})):
+        counters = after_step(counters, report(Outcome.updated), skipped=[name], notes=notes)
+    assert (counters.step, counters.num_examples, counters.num_tokens) == (3, 9, 150)
+    assert counters.skipped == ["a", "b"]
     assert counters.notes == {"boxes over the limit": 3, "cut": 4}
 
 
 def test_bad_steps_count_in_a_row_and_only_an_update_ends_the_row() -> None:
     counters, row = Counters(), []
     for outcome in (Outcome.non_finite, Outcome.empty, Outcome.non_finite, Outcome.overflow, Outcome.updated):
-        counters = after_step(counters, report(outcome), num_skips=0, notes={})
+        counters = after_step(counters, report(outcome), skipped=[], notes={})
         row.append(counters.bad_steps_in_a_row)
     assert row == [1, 1, 2, 2, 0]
 
@@ -59,5 +61,22 @@ def test_without_a_best_metric_nothing_is_best() -> None:
 
 
 def test_counters_come_back_from_json() -> None:
-    counters = Counters(step=3, notes={"cut": 1}, best_value=0.1 + 0.2, best_step=3)
+    counters = Counters(step=3, skipped=["train.jsonl:3"], notes={"cut": 1}, best_value=0.1 + 0.2, best_step=3)
     assert Counters(**json.loads(json.dumps(asdict(counters)))) == counters
+
+
+def test_a_best_score_of_another_metric_is_no_rival() -> None:
+    counters = Counters(step=5, best_metric="mAP50", best_value=0.5, best_step=3, evaluations_since_best=1)
+    counters = after_evaluation(counters, {"recall": 0.1}, "recall", higher)
+    assert (counters.best_metric, counters.best_value, counters.best_step) == ("recall", 0.1, 5)
+
+
+def test_an_early_end_says_what_it_waited_for_and_a_whole_run_has_none() -> None:
+    patient = EvaluationSettings(best_metric="mAP50", patience=1)
+    counters = Counters(step=5, evaluations_since_best=1)
+    assert early_stop(counters, patient, 9) == (
+        "stopped early after step 5 of 9: mAP50 did not improve for 1 evaluation (it was never a number)"
+    )
+    assert early_stop(counters, patient, 5) is None
+    assert early_stop(counters, EvaluationSettings(best_metric="mAP50", patience=2), 9) is None
+    assert early_stop(counters, EvaluationSettings(), 9) is None

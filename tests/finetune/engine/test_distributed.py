@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from finetune.engine.distributed import Ranks
 from finetune.settings import Precision
@@ -95,6 +96,15 @@ def test_processes_that_do_not_find_each_other_are_refused(ranks: Ranks, monkeyp
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RuntimeError, match="started 2 processes but accelerate sees 1: each would train its own copy"):
         Ranks(Precision.fp32)
+
+
+def test_the_jobs_of_a_sweep_may_compute_in_different_formats() -> None:
+    for precision, dtype in ((Precision.bf16, torch.bfloat16), (Precision.fp32, torch.float32)):
+        ranks = Ranks(precision)
+        weight = torch.ones(2, 2, device=ranks.device)
+        with ranks.autocast():
+            assert (weight @ weight).dtype is dtype
+        ranks.end()
 
 
 def test_fp16_without_a_gpu_is_refused_with_the_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:

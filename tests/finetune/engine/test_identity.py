@@ -55,3 +55,12 @@ def test_a_changed_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     path.write_text(damage)
     with pytest.raises(ValueError, match=r"identity\.json has other content than was written"):
         read_identity(path)
+
+
+def test_a_setting_that_people_expect_to_be_free_is_explained_where_it_differs_and_nowhere_else() -> None:
+    reasons = {"seed": "  it draws everything", "model.path": "  it is the model"}
+    with pytest.raises(ValueError, match="runs/x was started") as refusal:
+        require_same(
+            Identity(settings=SETTINGS), Identity(settings={**SETTINGS, "seed": 1}), Path("runs/x"), reasons=reasons
+        )
+    assert str(refusal.value).splitlines()[1:] == ["  seed: was 0, is now 1", "  it draws everything"]

@@ -204,6 +204,42 @@ def test_a_signal_during_an_evaluation_leaves_the_evaluation_to_the_next_run(new
     assert_same_outcome(second, reference)
 
 
+def test_an_evaluation_that_fails_loses_no_step_and_is_made_up_for(new_run: Callable[..., Training]) -> None:
+    changes: dict[str, Any] = {
+        "evaluation": EvaluationSettings(every_steps=2, best_metric="score", before_training=False),
+        "checkpoint": CheckpointSettings(every_steps=None),
+    }
+    reference = new_run(folder="reference", **changes)
+    expected = train(reference)
+
+    first = new_run(**changes)
+    evaluate = first.evaluate
+
+    def failing(step: int) -> Mapping[str, float] | None:
+        if step == NUM_STEPS:
+            raise Killed
+        return evaluate(step)
+
+    with pytest.raises(Killed):
+        train(replace(first, evaluate=failing))
+    assert first.checkpoints.newest() == NUM_STEPS
+    assert first.checkpoints.best() == 4
+    second = new_run(reporter=first.reporter, **changes)
+    assert train(second) == expected
+    assert_same_outcome(second, reference)
+    assert second.checkpoints.best() == NUM_STEPS
+
+
+def test_a_score_that_is_missing_after_the_last_step_costs_no_step(new_run: Callable[..., Training]) -> None:
+    run = new_run(
+        evaluation=EvaluationSettings(best_metric="recall", before_training=False),
+        checkpoint=CheckpointSettings(every_steps=None),
+    )
+    with pytest.raises(ValueError, match="best_metric=recall is no score of this run: score"):
+        train(run)
+    assert run.checkpoints.newest() == NUM_STEPS
+
+
 def test_evaluations_come_before_training_every_so_often_and_at_the_end_and_do_not_disturb_training(
     new_run: Callable[..., Training],
 ) -> None:
@@ -263,6 +299,28 @@ def test_patience_ends_a_run_and_a_resumed_run_stays_ended(new_run: Callable[...
     again = new_run(**changes)
     assert train(again) == counters
     assert again.reporter.lines == []  # type: ignore[attr-defined]
+    for told in (run, again):
+        assert told.reporter.said[-1] == (  # type: ignore[attr-defined]
+            "stopped early after step 3 of 6: score did not improve for 2 evaluations (best: step 1)"
+        )
+
+
+def test_a_resumed_run_with_another_best_metric_looks_for_its_best_anew(
+    new_run: Callable[..., Training], windows: Any
+) -> None:
+    def evaluate(step: int) -> Mapping[str, float]:
+        return {"recall": 100.0 - step, "score": float(step)}
+
+    def cut(start_step: int, stop_step: int) -> Iterator[Window]:
+        yield from windows(start_step, 4)
+        raise Killed
+
+    recall = EvaluationSettings(every_steps=1, best_metric="recall", patience=5)
+    with pytest.raises(Killed):
+        train(new_run(evaluate=evaluate, evaluation=recall, windows=cut))
+    score = EvaluationSettings(every_steps=1, best_metric="score", patience=1)
+    counters = train(new_run(evaluate=evaluate, evaluation=score))
+    assert (counters.best_metric, counters.best_step, counters.best_value) == ("score", 6, 6.0)
 
 
 def test_a_finished_run_has_nothing_left_to_do(new_run: Callable[..., Training]) -> None:
@@ -304,6 +362,8 @@ def test_three_bad_steps_in_a_row_stop_the_run_with_the_samples_named(
     with pytest.raises(NonFiniteError, match=r"step 5: loss nan.*samples: sample-0, sample-1") as stop:
         train(run)
     assert stop.value.exit_code == 3
+    # There is no wider format than the one in use.
+    assert "training.precision" not in str(stop.value)
     losses = run.reporter.of("loss")  # type: ignore[attr-defined]
     assert [math.isnan(loss) for loss in losses.values()] == [True, False, True, True, True]
     assert sum("No weight was changed" in text for text in run.reporter.said) == 4  # type: ignore[attr-defined]
@@ -325,15 +385,52 @@ def test_skips_are_reported_and_too_many_stop_the_run(new_run: Callable[..., Tra
     run = new_run(windows=skipping, max_skips=6)
     counters = train(run)
     assert run.reporter.skips == [f"bad-{step}" for step in range(6)]  # type: ignore[attr-defined]
-    assert (counters.num_skips, counters.notes) == (6, {"boxes over the limit": 12})
+    assert (len(counters.skipped), counters.notes) == (6, {"boxes over the limit": 12})
     with pytest.raises(ValueError, match=r"3 samples were skipped, data.max_skips allows 2; .*train.jsonl:3: image"):
         train(new_run(windows=skipping, max_skips=2, folder="strict"))
+
+
+def test_a_sample_that_is_skipped_in_every_epoch_counts_and_is_reported_once(
+    new_run: Callable[..., Training], windows: Any
+) -> None:
+    skip = Skip(sample_id="7", origin="rows:3", field_name="image", code="empty-file", message="is empty", index=2)
+
+    def skipping(start_step: int, stop_step: int) -> Iterator[Window]:
+        for window in windows(start_step, stop_step):
+            yield replace(window, skips=(skip, skip))
+
+    def dying(start_step: int, stop_step: int) -> Iterator[Window]:
+        for window in skipping(start_step, stop_step):
+            if window.step == 3:
+                raise Killed
+            yield window
+
+    run = new_run(windows=dying, max_skips=1)
+    with pytest.raises(Killed):
+        train(run)
+    assert list(train(new_run(windows=skipping, max_skips=1, reporter=run.reporter)).skipped) == ["rows:3 7"]
+    assert run.reporter.skips == ["7"]  # type: ignore[attr-defined]
 
 
 def test_checkpoints_of_other_settings_are_refused(new_run: Callable[..., Training]) -> None:
     train(new_run())
     with pytest.raises(ValueError, match="saved by a run with other settings"):
         train(new_run(identity=Identity(settings={"seed": 8})))
+
+
+def test_a_run_can_be_made_longer_but_not_shorter_than_it_is(new_run: Callable[..., Training]) -> None:
+    def with_steps(run: Training, total_steps: int) -> Training:
+        return replace(run, learner=replace(run.learner, rules=replace(run.learner.rules, total_steps=total_steps)))
+
+    first = with_steps(new_run(), 3)
+    train(first)
+    second = with_steps(new_run(reporter=first.reporter), NUM_STEPS)
+    train(second)
+    reference = new_run(folder="reference")
+    train(reference)
+    assert_same_outcome(second, reference)
+    with pytest.raises(ValueError, match="has done 6 steps already, more than the 4 asked for"):
+        train(with_steps(new_run(), 4))
 
 
 def test_a_run_of_no_steps_evaluates_once_and_saves(new_run: Callable[..., Training]) -> None:

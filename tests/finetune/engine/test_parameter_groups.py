@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from finetune.engine.optimizer import AdamW
-from finetune.engine.parameter_groups import parameter_groups
+from finetune.engine.parameter_groups import check_multipliers, parameter_groups
 from finetune.model.parts import Part, part_of
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
@@ -83,3 +83,9 @@ def test_frozen_parameters_are_in_no_group(small_paligemma: BuildModel) -> None:
 def test_a_model_without_trainable_parameters_is_refused(small_paligemma: BuildModel) -> None:
     with pytest.raises(ValueError, match="nothing trains"):
         parameter_groups(small_paligemma(1).requires_grad_(False), AdamW(), PartMultipliers())
+
+
+def test_a_learning_rate_for_a_part_that_does_not_train_is_refused(lora_model: nn.Module) -> None:
+    check_multipliers(lora_model, PartMultipliers(decoder=0.5, connector=2.0))
+    with pytest.raises(ValueError, match=r"learning_rates.embeddings=0.1 has no effect: .*set it to 1"):
+        check_multipliers(lora_model, PartMultipliers(embeddings=0.1))

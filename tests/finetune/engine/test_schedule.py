@@ -86,3 +86,13 @@ def test_a_warm_up_that_fills_the_run_is_refused_except_in_a_run_of_one_step() -
 def test_settings_out_of_range_are_refused(kind: type[Cosine], settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**settings)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Cosine(), Linear(), Constant(), Constant(warmup_ratio=0.0), Constant(warmup_steps=5, warmup_ratio=None)],
+    ids=repr,
+)
+def test_only_a_schedule_that_knows_no_end_is_the_same_for_a_longer_run(schedule: Schedule) -> None:
+    is_same = all(schedule.factor(step, 100) == schedule.factor(step, 400) for step in range(100))
+    assert is_same == (not schedule.depends_on_total_steps)

@@ -77,7 +77,8 @@ def folder(tmp_path: Path) -> RunFolder:
     reporter.add_table(Table(title=EVIL, columns=(EVIL,), rows=((EVIL,),)))
     for step in (0, 1, 2):
         reporter.log({"loss": 1.0 + step, "learning_rate/decoder": 0.1, "learning_rate/connector": 0.2}, step)
-        reporter.log({"eval/mAP": 0.25 * step, f"eval/{EVIL}": 1.0}, step)
+        neutral = {"eval/captions/ptb_java": 1.0, "eval/boxes_per_image": float(step)}
+        reporter.log({"eval/mAP": 0.25 * step, f"eval/{EVIL}": 1.0, **neutral}, step)
     reporter.log_predictions([row], 0)
     reporter.log_predictions([row], 2)
     reporter.log_skips([Left(sample_id=EVIL, origin=EVIL, field_name=EVIL, code=EVIL, message=EVIL)], 1)
@@ -105,9 +106,9 @@ def test_the_page_tells_scores_curves_samples_tables_skips_and_settings(folder: 
     titles = re.findall(r"<h2>(.*?)</h2>", html)
     assert [title for title in titles if "script" not in title] == [
         "Scores",
+        "Held-out samples",
         "Training",
         "Scores over steps",
-        "Held-out samples",
         "Skipped samples",
         "Every setting",
     ]
@@ -120,6 +121,13 @@ def test_learning_rates_of_parts_share_a_chart(folder: RunFolder) -> None:
     html = report_html(folder)
     assert html.count('aria-label="learning rate"') == 1
     assert html.count('aria-label="loss"') == 1
+
+
+def test_what_only_says_how_it_was_measured_gets_a_card_and_no_curve(folder: RunFolder) -> None:
+    html = report_html(folder)
+    assert "<h3>captions/ptb_java</h3>" in html
+    assert 'aria-label="captions/ptb_java"' not in html
+    assert 'aria-label="boxes_per_image"' in html
 
 
 def test_a_report_can_be_made_again_and_only_adds_its_own_file(folder: RunFolder) -> None:
@@ -139,3 +147,8 @@ def test_a_run_that_logged_nothing_has_a_report_too(tmp_path: Path) -> None:
 def test_series_keep_the_order_of_logging() -> None:
     lines = [LoggedValues(step=1, values={"b": 1.0}), LoggedValues(step=2, values={"a": 2.0, "b": 3.0})]
     assert [(one.name, one.points) for one in series_of(lines)] == [("b", ((1, 1.0), (2, 3.0))), ("a", ((2, 2.0),))]
+
+
+def test_an_evaluation_that_was_logged_twice_counts_once() -> None:
+    lines = [LoggedValues(step=1, values={"a": 1.0}), LoggedValues(step=1, values={"a": 2.0})]
+    assert series_of(lines)[0].points == ((1, 2.0),)

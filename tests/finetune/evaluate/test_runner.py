@@ -66,6 +66,9 @@ class Exactness:
         self.seen: list[str] = []
         self._scores: list[float] = []
 
+    def names(self) -> tuple[str, ...]:
+        return ("exact", "seen")
+
     def update(self, prediction: Prediction, sample: Sample) -> float | None:
         self.seen.append(sample.sample_id)
         if not sample.captions:

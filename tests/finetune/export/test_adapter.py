@@ -87,6 +87,17 @@ def test_the_folder_holds_what_was_trained_and_the_processor(tmp_path: Path, bas
     assert "PeftModel" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_base_without_a_name_is_named_by_its_place_from_anywhere(
+    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded, base = _fine_tuned(METHODS["lora"], base_folder), Path("base")
+    write_adapter(loaded, METHODS["lora"], tmp_path / "adapter", RUN, PREPROCESSING, base_folder=base)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == str(tmp_path / "base")
+    assert "path/to/this/folder/../base" in (tmp_path / "adapter" / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_commit_of_the_base_is_recorded(tmp_path: Path, base_folder: Path) -> None:
     loaded = replace(_fine_tuned(METHODS["lora"], base_folder), base_name="google/x", base_revision="0" * 40)
     write_adapter(loaded, METHODS["lora"], tmp_path, RUN, PREPROCESSING)

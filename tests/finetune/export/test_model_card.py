@@ -42,6 +42,12 @@ def test_the_card_says_how_to_load_an_adapter_and_a_merged_model(loaded: LoadedM
     assert "PeftModel" not in _card(loaded)
 
 
+def test_a_base_without_a_name_is_found_beside_the_adapter(loaded: LoadedModel) -> None:
+    card = render_card(loaded, RUN, Preprocessing.of_run(112, DataSettings()), is_adapter=True, base="../base")
+    assert "AutoModelForImageTextToText.from_pretrained('path/to/this/folder/../base', config=config)" in card
+    assert "'tiny'" not in card
+
+
 def test_the_python_in_the_card_is_python(loaded: LoadedModel) -> None:
     published = replace(loaded, base_name="google/paligemma2-3b-pt-224", base_revision="0" * 40)
     for is_adapter in (False, True):

@@ -1,12 +1,19 @@
 """What an export says about images, for this project and for plain transformers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import AutoProcessor
 
-from finetune.export.preprocessing import FILE_NAME, Preprocessing, read_preprocessing, write_processor
+from finetune.export.preprocessing import (
+    FILE_NAME,
+    Preprocessing,
+    check_same_pixels,
+    read_preprocessing,
+    write_processor,
+)
 from finetune.model.choices import TinyModel
 from finetune.settings import DataSettings, Resize
 
@@ -37,6 +44,22 @@ def test_our_own_description_is_read_back(tmp_path: Path) -> None:
 
 def test_a_folder_of_somebody_else_has_no_description(tmp_path: Path) -> None:
     assert read_preprocessing(tmp_path) is None
+
+
+def test_other_pixels_than_the_exported_model_knows_are_refused_setting_by_setting(tmp_path: Path) -> None:
+    trained = DataSettings(resize=Resize.reference, antialias=False)
+    write_processor(TinyModel(**SMALL).load(), tmp_path, Preprocessing.of_run(56, trained))
+    check_same_pixels(tmp_path, trained)
+    check_same_pixels(tmp_path, replace(trained, max_text_tokens=64))
+    with pytest.raises(ValueError, match=r"was trained with data\.background=255, this command has data\.background=0"):
+        check_same_pixels(tmp_path, replace(trained, background=0))
+    with pytest.raises(ValueError, match=r"add data\.resize=reference data\.antialias=false, or remove") as refusal:
+        check_same_pixels(tmp_path, DataSettings(resize=Resize.hf))
+    assert "this command has data.resize=hf, data.antialias=true;" in str(refusal.value)
+
+
+def test_any_pixels_may_be_shown_to_a_model_of_somebody_else(tmp_path: Path) -> None:
+    check_same_pixels(tmp_path, DataSettings(resize=Resize.hf))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"resize": "hf"}', '{"resize": "nearest", "image_size": 1}'])

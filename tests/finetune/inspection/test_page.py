@@ -6,17 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets_adapters.scenes import Scenes
 from finetune.data.encode import SampleEncoder
 from finetune.data.skips import Skip
 from finetune.geometry import Box
-from finetune.inspection.page import page_html, write_page
+from finetune.inspection.page import inspection_html, write_page
 from finetune.inspection.statistics import Inspection, inspect_split
-from finetune.model.choices import TinyModel
 from finetune.reporting.progress import NoProgress
-from finetune.settings import DataSettings
 from finetune.types import ImagePixels, Instance, Sample
-from recipes.detection import Detection
 from recipes.vqa import Vqa
 
 VOID = {"meta", "img", "link", "br", "input"}
@@ -51,25 +47,8 @@ def _parse(html: str) -> Balance:
     return parser
 
 
-@pytest.fixture(scope="module")
-def encoder() -> SampleEncoder:
-    inputs = TinyModel().read_inputs()
-    return SampleEncoder(
-        tokenizer=inputs.tokenizer,
-        image_size=inputs.image_size,
-        num_image_tokens=inputs.num_image_tokens,
-        data=DataSettings(),
-    )
-
-
-@pytest.fixture(scope="module")
-def inspection(encoder: SampleEncoder) -> Inspection:
-    source = Scenes(num_train=12).open("train")
-    return inspect_split(source, Detection(), encoder, num_shown=5, progress=NoProgress())
-
-
 def test_the_page_is_well_formed_and_shows_every_sample(inspection: Inspection) -> None:
-    html = page_html(inspection, "scenes, split train")
+    html = inspection_html(inspection, "scenes, split train")
     _parse(html)
     assert len(inspection.shown) == 5
     for sample in inspection.shown:
@@ -79,8 +58,13 @@ def test_the_page_is_well_formed_and_shows_every_sample(inspection: Inspection) 
     assert html.count("data:image/jpeg;base64,") == 6
 
 
+def test_the_page_says_what_counts_as_a_duplicate(inspection: Inspection) -> None:
+    html = inspection_html(inspection, "scenes")
+    assert "Equal suffixes of different images are no duplicates.</p><p>None.</p>" in html
+
+
 def test_the_page_asks_nothing_of_the_network(inspection: Inspection) -> None:
-    html = page_html(inspection, "scenes")
+    html = inspection_html(inspection, "scenes")
     assert not re.search(r"https?:|//[a-z]|@import|<script|<link|url\(", html)
     for name, value in _parse(html).attributes:
         if name in ("src", "href"):
@@ -110,7 +94,7 @@ def test_text_from_the_data_is_never_markup(encoder: SampleEncoder) -> None:
 
     found = inspect_split(OneSample(), Vqa(), encoder, num_shown=2, progress=NoProgress())
     skip = Skip(sample_id=EVIL, origin=EVIL, field_name=EVIL, code=EVIL, message=EVIL, index=0)
-    html = page_html(replace(found, skips=(skip,), notes={EVIL: 1}), EVIL)
+    html = inspection_html(replace(found, skips=(skip,), notes={EVIL: 1}), EVIL)
     assert "<img src=x" not in html
     assert not any(name == "onerror" for name, _ in _parse(html).attributes)
     assert html.count("&lt;img src=x") > 10
@@ -124,7 +108,7 @@ def test_bad_samples_are_listed_with_place_field_and_reason(
         Skip(sample_id="", origin=f"train.jsonl:{i}", field_name="boxes[3]", code="empty-box", message="m", index=i)
         for i in range(300)
     )
-    html = page_html(replace(inspection, skips=skips), "jsonl")
+    html = inspection_html(replace(inspection, skips=skips), "jsonl")
     _parse(html)
     assert "<td>empty-box</td><td>300</td>" in html
     assert "<td>train.jsonl:199</td>" in html
@@ -143,7 +127,7 @@ def test_an_empty_inspection_has_a_page(inspection: Inspection) -> None:
         image_sizes=(),
         shown=(),
     )
-    _parse(page_html(nothing, "nothing"))
+    _parse(inspection_html(nothing, "nothing"))
 
 
 def test_the_page_is_written_as_one_file(inspection: Inspection, tmp_path: Path) -> None:

@@ -3,13 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from datasets_adapters.scenes import Scenes
 from finetune.data.encode import SampleEncoder
 from finetune.inspection.reading import Reader
-from finetune.model.choices import TinyModel
 from finetune.reporting.drawing import decode_jpeg
 from finetune.settings import DataSettings
 from finetune.types import ImageBytes, ImageFile, Sample, Source
@@ -36,17 +34,6 @@ class Photographs:
             ImageBytes(name="c", data=encoded + b"\0"),
         )
         return Sample(sample_id=f"s{index}", origin=f"row {index}", images=(images[index],), captions=("x",))
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SampleEncoder:
-    inputs = TinyModel().read_inputs()
-    return SampleEncoder(
-        tokenizer=inputs.tokenizer,
-        image_size=inputs.image_size,
-        num_image_tokens=inputs.num_image_tokens,
-        data=DataSettings(),
-    )
 
 
 def _reader(source: Source, encoder: SampleEncoder, **changes: object) -> Reader:

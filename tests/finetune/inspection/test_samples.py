@@ -1,31 +1,10 @@
-import pytest
-
 from datasets_adapters.scenes import Scenes
 from finetune.data.encode import SampleEncoder
 from finetune.inspection.samples import samples_html
 from finetune.inspection.statistics import Inspection, inspect_split
-from finetune.model.choices import TinyModel
 from finetune.reporting.progress import NoProgress
-from finetune.settings import DataSettings
 from recipes.detection import Detection
 from recipes.vqa import Vqa
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SampleEncoder:
-    inputs = TinyModel().read_inputs()
-    return SampleEncoder(
-        tokenizer=inputs.tokenizer,
-        image_size=inputs.image_size,
-        num_image_tokens=inputs.num_image_tokens,
-        data=DataSettings(),
-    )
-
-
-@pytest.fixture(scope="module")
-def inspection(encoder: SampleEncoder) -> Inspection:
-    source = Scenes(num_train=12).open("train")
-    return inspect_split(source, Detection(), encoder, num_shown=5, progress=NoProgress())
 
 
 def test_boxes_are_drawn_solid_where_the_suffix_says_them_and_dashed_where_not(encoder: SampleEncoder) -> None:

@@ -3,14 +3,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from datasets_adapters.scenes import Scenes
 from finetune.data.encode import SampleEncoder
 from finetune.geometry import Box
 from finetune.inspection.reading import TokenRun
 from finetune.inspection.statistics import Inspection, inspect_split
-from finetune.model.choices import TinyModel
 from finetune.reporting.progress import LineProgress, NoProgress
 from finetune.settings import DataSettings, OnOverlong
 from finetune.types import BadSampleError, ImageFile, ImagePixels, Instance, Sample
@@ -48,17 +46,6 @@ def _sample(name: str, *, grey: int = 0, size: tuple[int, int] = (40, 60), **ann
     pixels = np.full((*size, 3), grey, dtype=np.uint8)
     image = ImagePixels(name=name, pixels=pixels)
     return Sample(sample_id=name, origin=f"memory: {name}", images=(image,), **annotations)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def encoder() -> SampleEncoder:
-    inputs = TinyModel().read_inputs()
-    return SampleEncoder(
-        tokenizer=inputs.tokenizer,
-        image_size=inputs.image_size,
-        num_image_tokens=inputs.num_image_tokens,
-        data=DataSettings(),
-    )
 
 
 def _inspect(

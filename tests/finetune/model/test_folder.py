@@ -52,6 +52,14 @@ def test_all_shards_of_the_index_must_be_there(tmp_path: Path) -> None:
         ({"config.json": {"model_type": "llava"}}, "holds a model of type 'llava'"),
         ({"config.json": {}}, "holds a model of type None"),
         ({"config.json": {**PALIGEMMA, "text_config": {"model_type": "llama"}}}, "has a 'llama' decoder"),
+        (
+            {"config.json": {**PALIGEMMA, "text_config": {"model_type": "gemma2", "attention_dropout": 0.1}}},
+            r"sets text_config\.attention_dropout=0\.1, which is not supported; set it to 0",
+        ),
+        (
+            {"config.json": {**PALIGEMMA, "vision_config": {"attention_dropout": 0.5}}},
+            r"sets vision_config\.attention_dropout=0\.5",
+        ),
         ({"model.safetensors": None}, "holds no weights"),
         ({"model.safetensors": None, "pytorch_model.bin": ""}, r"only pytorch_model\.bin, which is not read"),
         ({"model.safetensors": None, "model.safetensors.index.json": {}}, "lacks 0 of 0 weight files"),

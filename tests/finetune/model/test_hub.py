@@ -57,9 +57,15 @@ def test_only_safetensors_and_json_are_fetched_and_the_commit_is_recorded(monkey
         return f"/cache/models--a--b/snapshots/{'0' * 40}"
 
     monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(hub, "hub_problem", lambda repository, *, kind: None)
     snapshot = hub.download("a/b", None, with_weights=True)
     assert snapshot.commit == "0" * 40
-    assert asked == {"repository": "a/b", "revision": None, "allow_patterns": ["*.json", "*.safetensors"]}
+    assert asked == {
+        "repository": "a/b",
+        "revision": None,
+        "allow_patterns": ["*.json", "*.safetensors"],
+        "local_files_only": False,
+    }
 
 
 def test_a_cached_checkpoint_is_used_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,3 +152,14 @@ def test_freezing_what_lora_leaves_alone_is_allowed() -> None:
 def test_values_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Lora(**settings)
+
+
+def test_a_rank_above_that_of_the_narrowest_layer_is_refused_before_it_is_allocated() -> None:
+    model = TinyModel(**SMALL).load().model
+    with pytest.raises(
+        ValueError, match=r"peft.rank=1000000 is above the full rank 64 of \S*layers.0.self_attn.q_proj"
+    ):
+        Lora(rank=1_000_000).apply(model, PartFlags(), Precision.fp32)
+    with pytest.raises(ValueError, match=r"peft.rank=33 is above the full rank 32 of \S*multi_modal_projector.linear"):
+        Lora(rank=33, connector=True).apply(model, PartFlags(), Precision.fp32)
+    Lora(rank=64).apply(model, PartFlags(), Precision.fp32)

@@ -2,13 +2,23 @@
 
 import pytest
 
-from finetune.reporting.redaction import redact, redact_text, secrets_of
+from finetune.reporting.redaction import has_user_info, redact, redact_text, secrets_of
 
 
 def test_user_and_password_leave_an_address() -> None:
     assert redact_text("from https://me:canary@host/a and s3://key@bucket") == (
         "from https://<hidden>@host/a and s3://<hidden>@bucket"
     )
+
+
+@pytest.mark.parametrize("text", ["https://me:canary@host/a", "root=ssh://me@host", "x s3://key:canary@bucket"])
+def test_an_address_with_user_information_is_recognised(text: str) -> None:
+    assert has_user_info(text)
+
+
+@pytest.mark.parametrize("text", ["https://host/a@b", "me@host", "hf://datasets/me/cells@main", "prefix='who: @me'"])
+def test_an_at_sign_elsewhere_is_no_user_information(text: str) -> None:
+    assert not has_user_info(text)
 
 
 def test_the_value_of_a_secret_variable_is_hidden_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-from finetune.config.names import dotted_names, hint, near
+from finetune.names import dotted_names, hint, near
 
 KNOWN = [
     "training",
@@ -48,3 +48,8 @@ def test_where_nothing_is_near_the_top_level_is_listed() -> None:
 
 def test_dotted_names_hold_sections_and_settings() -> None:
     assert dotted_names({"a": {"b": {"c": 1}}, "d": None}) == ["a", "a.b", "a.b.c", "d"]
+
+
+def test_names_that_are_no_settings_are_found_as_well() -> None:
+    assert hint("plateletes", ["Platelets", "RBC", "WBC"]) == "did you mean Platelets?"
+    assert hint("cell", ["Platelets", "RBC", "WBC"]) == "known: Platelets, RBC, WBC"

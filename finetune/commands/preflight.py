@@ -1,0 +1,80 @@
+"""What can be refused before torch is imported: steps, processes, rows, and folders that cannot be written."""
+
+import math
+import os
+import tempfile
+from pathlib import Path
+
+from finetune.config.commands import InspectCommand
+from finetune.config.naming import as_file_name
+from finetune.config.schema import RunConfig
+from finetune.data.mixture import Ingredient, TrainingSet
+from finetune.evaluate.metrics.names import check_best_metric
+from finetune.export.portable import check_portable
+from finetune.model.choices import HubModel
+
+# What a refusal calls the wish for an adapter, and what to do.
+HAND_OVER = {"asked": "tracking.log_artifact=true", "advice": "set it to false, and export the run when it is done"}
+
+
+def check_training(config: RunConfig, training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]) -> None:
+    """Refuse a run that has no step to train in, windows that its processes cannot share, or that could not end well.
+
+    Raises:
+        ValueError: Naming the setting.
+    """
+    if config.evaluation.best_metric is not None:
+        check_best_metric(config.evaluation.best_metric, {one.name: one.recipe for one in evaluation})
+    if config.tracking.wants_adapter:
+        check_portable(config.peft, **HAND_OVER)
+    training_set = TrainingSet(ingredients=training, seed=config.seed)
+    config.schedule.check(steps_of(config, len(training_set)))
+    _check_windows(config, int(os.environ.get("WORLD_SIZE", "1")))
+    # The hub would have to be asked, which loading does as well.
+    if config.data.row_tokens is not None and not isinstance(config.model, HubModel):
+        config.data.check_rows(config.model.read_inputs().num_image_tokens)
+
+
+def steps_of(config: RunConfig, epoch_length: int) -> int:
+    """Return the run's optimizer steps; a last window that is begun is finished."""
+    training = config.training
+    if training.max_steps is not None:
+        return training.max_steps
+    assert training.epochs is not None, "the settings hold exactly one of the two"
+    return math.ceil(training.epochs * epoch_length / training.global_batch_size)
+
+
+def page_of(config: RunConfig, command: InspectCommand) -> Path:
+    """Return where the page of `finetune inspect` goes."""
+    name = f"inspect-{config.name}-{as_file_name(command.split or 'training')}.html"
+    return Path(command.to) if command.to is not None else Path(config.runs) / name
+
+
+def require_writable(folder: Path, setting: str) -> None:
+    """Make a folder, and refuse it where nothing can be written.
+
+    Raises:
+        ValueError: Naming the setting that says where it is.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"{setting}: nothing can be written to {folder}: {error.strerror}") from error
+
+
+def require_writable_file(path: Path, setting: str) -> None:
+    """Make a file's folder, and refuse a file that could not be written. Raises as `require_writable`."""
+    if path.is_dir():
+        raise ValueError(f"{setting}: {path} is a folder; name a file")
+    require_writable(path.parent, setting)
+
+
+def _check_windows(config: RunConfig, world_size: int) -> None:
+    training = config.training
+    if training.global_batch_size % (training.micro_batch_size * world_size):
+        raise ValueError(
+            f"training.global_batch_size={training.global_batch_size} must be a multiple of "
+            f"training.micro_batch_size={training.micro_batch_size} times {world_size} processes"
+        )

@@ -1,0 +1,147 @@
+"""Which run a folder holds, and that a command means the same one. Imports without torch."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from finetune.config.plain import plain
+from finetune.config.schema import RunConfig
+from finetune.engine.identity import Identity, changes, read_identity, require_same
+from finetune.reporting.redaction import redact, secrets_of
+from finetune.reporting.run_folder import RunFolder
+from finetune.settings import Resume
+
+IDENTITY_FILE = "identity.json"
+# The exact base model that was found: known only once it is loaded.
+BASE = "base"
+# Where, how fast and how closely watched: everything else decides what is computed.
+_MUTABLE = {
+    "name": True,
+    "runs": True,
+    "resume": True,
+    "plugins": True,
+    "tracking": True,
+    "evaluation": True,
+    "checkpoint": True,
+    "self_test": True,
+    # How examples lie in rows, and how many are computed at once, moves losses by no more than rounding does. With
+    # dropout it also draws other masks: they are seeded by micro-batch and have its shape.
+    "data": {"num_workers": True, "max_skips": True, "row_tokens": True},
+    # A branch moves and a commit does not: the commit that was found is compared in its place.
+    "model": {"revision": True},
+    "training": {"micro_batch_size": True, "gradient_checkpointing": True, "log_every_steps": True},
+}
+# What is seen in an evaluation's scores or its gallery, and what only decides when training evaluates.
+_UNSEEN = _MUTABLE | {
+    "evaluation": {"every_steps": True, "before_training": True, "best_metric": True, "patience": True}
+}
+# Where the schedule has no end, a run can be made longer.
+_LENGTH = {"training": {"max_steps": True, "epochs": True}}
+_WHY_NOT_LONGER = (
+    "  the learning rate of this schedule depends on the number of steps from the start; to train on, export the run "
+    "and start another with model=local, or start with schedule=constant and schedule.warmup_steps"
+)
+_MAKES_WEIGHTS = ("model", "peft", "freeze")
+
+
+def run_folder(config: RunConfig) -> Path:
+    """Return where a run's files go."""
+    assert config.name is not None, "the command line names every run"
+    return Path(config.runs) / config.name
+
+
+def immutable_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the settings that a resumed run must share, without secrets."""
+    settings = _redacted(config, _MUTABLE)
+    return settings if config.schedule.depends_on_total_steps else _without(settings, _LENGTH)
+
+
+def require_same_settings(recorded: Identity, current: Identity, folder: Path) -> None:
+    """Refuse to continue a run with other settings, and say why its length is one.
+
+    Raises:
+        ValueError: One line for each setting that differs.
+    """
+    reasons = {f"training.{name}": _WHY_NOT_LONGER for name in _LENGTH["training"]}
+    require_same(recorded, current, folder, reasons=reasons)
+
+
+def scored_difference(config: RunConfig, *, is_run: bool) -> str:
+    """Say in which settings, of those that scores and gallery depend on, an evaluation differs from its run's own.
+
+    Args:
+        is_run: Whether a run's weights are evaluated; a base model has no run, so that all of its settings are said.
+    """
+    stored = RunFolder(path=run_folder(config)).read_description().get("config", {}) if is_run else {}
+    before, now = _without(stored, _UNSEEN), _redacted(config, _UNSEEN)
+    return "\n".join(changes(Identity(settings=before), Identity(settings=now)))
+
+
+def require_resumable(config: RunConfig) -> None:
+    """Hold the run's folder against `resume` and against the settings that it was started with.
+
+    Raises:
+        ValueError: If the folder is there and must not be, is not and must, or is another run's.
+    """
+    path = run_folder(config) / IDENTITY_FILE
+    if not path.exists():
+        if config.resume is Resume.require:
+            raise ValueError(f"resume=require, but {path.parent} holds no run; check name and runs")
+        return
+    if config.resume is Resume.never:
+        raise ValueError(f"resume=never, but {path.parent} holds a run already; give this one another name")
+    recorded = {name: value for name, value in read_identity(path).settings.items() if name != BASE}
+    require_same_settings(Identity(settings=recorded), Identity(settings=immutable_settings(config)), path.parent)
+
+
+def require_same_weights(config: RunConfig) -> None:
+    """Refuse settings that would make another model of a trained run's weights.
+
+    A base model's folder may have moved, which is said.
+
+    Raises:
+        ValueError: One line for each setting that differs; or if the folder holds no run.
+    """
+    folder = run_folder(config)
+    path = folder / IDENTITY_FILE
+    if not path.exists():
+        raise ValueError(f"run={folder}: the folder holds no {path.name}, so no training has begun there")
+    before, now = (
+        {name: settings[name] for name in _MAKES_WEIGHTS}
+        for settings in (read_identity(path).settings, immutable_settings(config))
+    )
+    old_path, new_path = before["model"].pop("path", None), now["model"].pop("path", None)
+    if differences := changes(Identity(settings=before), Identity(settings=now)):
+        raise ValueError(
+            f"run={folder} has weights for other settings than these; leave them out\n" + "\n".join(differences)
+        )
+    if old_path != new_path:
+        print(f"warning: the base model is read from {new_path}; the run was trained on {old_path}", file=sys.stderr)
+
+
+def require_same_base(config: RunConfig, base_name: str, revision: str | None) -> None:
+    """Refuse a base model that was changed on the hub since a run was trained on it.
+
+    Raises:
+        ValueError: Naming the commit that was.
+    """
+    recorded = read_identity(run_folder(config) / IDENTITY_FILE).settings[BASE]["revision"]
+    if recorded != revision:
+        raise ValueError(
+            f"the run was trained on commit {recorded} of {base_name}, and this is {revision}; "
+            f"add model.revision={recorded}"
+        )
+
+
+def _redacted(config: RunConfig, left_out: dict[str, Any]) -> dict[str, Any]:
+    settings = plain(config)
+    kept: dict[str, Any] = redact(_without(settings, left_out), secrets_of(settings))
+    return kept
+
+
+def _without(values: dict[str, Any], left_out: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if left_out.get(name) is not True}
+    return {
+        name: _without(value, left_out[name]) if name in left_out and isinstance(value, dict) else value
+        for name, value in kept.items()
+    }

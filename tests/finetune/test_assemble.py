@@ -1,0 +1,45 @@
+"""What is refused before anything heavy is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetune.assemble import check_choices
+from finetune.config.schema import RunConfig
+from finetune.engine.optimizer import AdamW
+from finetune.export.preprocessing import FILE_NAME
+from finetune.model.choices import LocalModel, TinyModel
+from finetune.peft.lora import Lora
+from finetune.settings import DataSettings, EvaluationSettings, PartFlags, Resize
+
+
+def _config(**settings: Any) -> RunConfig:
+    return RunConfig(**{"model": TinyModel(), "peft": Lora(), "optimizer": AdamW(), **settings})
+
+
+@pytest.mark.parametrize("name", ["boxes_per_image", "shapes/boxes_per_image", "captions/ptb_java"])
+def test_a_score_without_a_direction_cannot_choose_the_best_checkpoint(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"evaluation\.best_metric={name}: no value of it is better"):
+        check_choices(_config(evaluation=EvaluationSettings(best_metric=name)))
+    check_choices(_config(evaluation=EvaluationSettings(best_metric="shapes/mAP50")))
+
+
+def test_every_choice_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model\.image_size must be a multiple"):
+        check_choices(_config(model=TinyModel(image_size=100)))
+    with pytest.raises(ValueError, match=r"model\.path: there is no folder"):
+        check_choices(_config(model=LocalModel(path=str(tmp_path / "nowhere"))))
+    with pytest.raises(ValueError, match="contradict each other"):
+        check_choices(_config(freeze=PartFlags(decoder=True)))
+
+
+def test_a_model_of_our_own_is_shown_the_pixels_it_knows(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "paligemma"}')
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
+    (tmp_path / FILE_NAME).write_text('{"image_size": 224, "resize": "hf", "antialias": true, "background": 0}')
+    model = LocalModel(path=str(tmp_path))
+    check_choices(_config(model=model, data=DataSettings(resize=Resize.hf, background=0)))
+    with pytest.raises(ValueError, match=r"add data\.resize=hf data\.background=0, or remove finetune_preprocessing"):
+        check_choices(_config(model=model))

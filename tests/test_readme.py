@@ -1,0 +1,123 @@
+"""Every command of the README, typed as it stands there, on data made for it. Runs are cut short; nothing else is."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from finetune import cli
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL) for line in block.strip().splitlines()
+]
+SHORT = [
+    "debug=one_step",
+    "model.vision_depth=1",
+    "model.decoder_depth=1",
+    "model.vision_width=32",
+    "model.decoder_width=64",
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with everything that the README's commands name."""
+    here = tmp_path_factory.mktemp("workplace")
+    _make_voc(here / "data" / "cells")
+    _make_docs(here / "data" / "docs")
+    (here / "photos").mkdir()
+    Image.new("RGB", (50, 40), "blue").save(here / "photos" / "one.jpg")
+    before = Path.cwd()
+    os.chdir(here)
+    yield here
+    os.chdir(before)
+
+
+def _make_voc(root: Path) -> None:
+    for name in ("ImageSets/Main", "Annotations", "JPEGImages"):
+        (root / name).mkdir(parents=True)
+    for split, name in (("train", "a"), ("val", "b")):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text(f"{name}\n")
+        Image.new("RGB", (64, 48), "red").save(root / "JPEGImages" / f"{name}.jpg")
+        (root / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><size><width>64</width><height>48</height><depth>3</depth>"
+            "</size><object><name>cell</name><bndbox><xmin>5</xmin><ymin>6</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
+            "</object></annotation>"
+        )
+
+
+def _make_docs(root: Path) -> None:
+    (root / "images").mkdir(parents=True)
+    blocks = re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)
+    lines = blocks[0].strip().splitlines()
+    for line in lines:
+        row = json.loads(line)
+        Image.new("RGB", (row.get("width", 64), row.get("height", 48)), "green").save(root / row["image"])
+    # The README's own lines: verbatim takes the first one, and inspect says of the others what they lack.
+    (root / "train.jsonl").write_text("\n".join(lines) + "\n")
+    (root / "val.jsonl").write_text(lines[0] + "\n")
+
+
+def _words(command: str) -> list[str]:
+    """Return a `finetune` command's words, cut short where it would run for long."""
+    words = shlex.split(command)[1:]
+    needs_download = any(word.startswith(("model=paligemma", "model=local")) for word in words)
+    if needs_download:
+        return [*words, "--cfg", "job"]
+    is_new_run = words[0] == "train" and not {"--help", "--cfg"} & set(words)
+    return [*words, *(SHORT if is_new_run or words[0] == "doctor" else [])]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("finetune ")])
+def test_a_command_of_the_readme_runs(command: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(_words(command)) == 0, capsys.readouterr().err
+
+
+def test_launching_through_accelerate_runs(workplace: Path) -> None:
+    [command] = [command for command in COMMANDS if command.startswith("accelerate ")]
+    launcher = shutil.which("accelerate", path=str(Path(sys.executable).parent))
+    assert launcher is not None
+    words = [launcher, *shlex.split(command)[1:], *SHORT]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(words, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (workplace / "runs" / "launched" / "report.html").is_file()
+
+
+def test_the_demo_runs_and_names_its_report(tmp_path: Path) -> None:
+    assert "scripts/demo.sh" in COMMANDS
+    words = ["bash", "scripts/demo.sh", f"runs={tmp_path}", *SHORT, "model.image_size=28"]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"report: {tmp_path}/demo/report.html" in done.stdout
+
+
+def test_the_test_script_starts_pytest(tmp_path: Path) -> None:
+    assert "scripts/test.sh" in COMMANDS
+    done = subprocess.run(
+        ["bash", "scripts/test.sh", "--version"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pytest" in done.stdout + done.stderr
+
+
+def test_no_command_is_left_out() -> None:
+    known = ("finetune ", "accelerate ", "scripts/demo.sh", "scripts/test.sh")
+    assert [command for command in COMMANDS if not command.startswith(known)] == []
+
+
+def test_files_that_the_readme_shows_and_names_exist() -> None:
+    for path in re.findall(r"\]\((docs/[^)]+)\)", README):
+        assert (REPOSITORY / path).is_file(), path
+    for path in re.findall(r"`((?:finetune|recipes|scripts)/[\w/]+(?:\.py|\.sh|/))`", README):
+        assert (REPOSITORY / path).exists() or "mine" in path, path
