@@ -11,18 +11,11 @@ from finetune.engine.optimizer import AdamW
 from finetune.export.preprocessing import FILE_NAME
 from finetune.model.choices import LocalModel, TinyModel
 from finetune.peft.lora import Lora
-from finetune.settings import DataSettings, EvaluationSettings, PartFlags, Resize
+from finetune.settings import DataSettings, PartFlags, Resize
 
 
 def _config(**settings: Any) -> RunConfig:
     return RunConfig(**{"model": TinyModel(), "peft": Lora(), "optimizer": AdamW(), **settings})
-
-
-@pytest.mark.parametrize("name", ["boxes_per_image", "shapes/boxes_per_image", "captions/ptb_java"])
-def test_a_score_without_a_direction_cannot_choose_the_best_checkpoint(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"evaluation\.best_metric={name}: no value of it is better"):
-        check_choices(_config(evaluation=EvaluationSettings(best_metric=name)))
-    check_choices(_config(evaluation=EvaluationSettings(best_metric="shapes/mAP50")))
 
 
 def test_every_choice_is_asked(tmp_path: Path) -> None:
