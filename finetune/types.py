@@ -138,7 +138,7 @@ class TokenizedExample:
     """An example as ids: image placeholders, BOS, prefix, newline, suffix, EOS.
 
     `is_suffix` is true on the suffix and EOS alone: there the loss falls, and there attention is causal.
-    A prompt for generation has no suffix and no EOS.
+    A prefix for generation has no suffix and no EOS.
     """
 
     sample_id: str
@@ -243,7 +243,7 @@ class Recipe(Protocol):
         """
         ...
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say the prefix alone, with an empty suffix: what `predict` and `evaluate` show the model."""
         ...
 

@@ -38,7 +38,7 @@ class Captioning:
         suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
         return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say the prefix alone."""
         return say(sample, self._prefix_of(sample))
 

@@ -96,7 +96,7 @@ class Detection:
         counted = {note: count for note, count in notes.items() if count}
         return say(sample, prefix, format_objects(kept), notes=ready_made(sample) | counted)
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say what to look for alone. A sample that training refuses for its labels is not scored either."""
         prefix = self._prefix_of(sample)
         if sample.suffix is None:

@@ -35,7 +35,7 @@ class Ocr:
             raise missing_annotation(sample, "text")
         return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say the prefix alone."""
         return say(sample, self._prefix_of(sample))
 

@@ -33,7 +33,7 @@ class Verbatim:
             raise missing_annotation(sample, "suffix")
         return say(sample, _prefix_of(sample), sample.suffix)
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say the prefix alone."""
         return say(sample, _prefix_of(sample))
 

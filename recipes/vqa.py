@@ -55,7 +55,7 @@ class Vqa:
         suffix = sample.suffix if sample.suffix is not None else self._draw(sample, rng)
         return say(sample, self._prefix_of(sample), suffix, notes=ready_made(sample))
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         """Say the question alone."""
         return say(sample, self._prefix_of(sample))
 

@@ -6,7 +6,7 @@ from finetune.types import Example, Prediction, Sample
 
 
 def say(sample: Sample, prefix: str, suffix: str = "", *, notes: Mapping[str, int] | None = None) -> Example:
-    """Return the sample's images with these words; without a suffix it is a prompt."""
+    """Return the sample's images with these words; without a suffix it is a prefix."""
     return Example(
         sample_id=sample.sample_id, images=sample.images, prefix=prefix, suffix=suffix, notes=dict(notes or {})
     )

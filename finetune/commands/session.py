@@ -10,7 +10,7 @@ import torch
 from finetune.commands.run_identity import require_same_base, run_folder
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
-from finetune.data.loader import PromptLoader
+from finetune.data.loader import PrefixLoader
 from finetune.data.mixture import Ingredient
 from finetune.data.packing import Batch
 from finetune.engine.checkpoint import CheckpointStore
@@ -112,7 +112,7 @@ def evaluation_parts(session: Session, ingredients: tuple[Ingredient, ...]) -> l
         EvaluationPart(
             name=ingredient.name,
             recipe=ingredient.recipe,
-            batches=PromptLoader(
+            batches=PrefixLoader(
                 ingredient.source,
                 ingredient.recipe,
                 session.encoder,
@@ -128,7 +128,7 @@ def evaluation_parts(session: Session, ingredients: tuple[Ingredient, ...]) -> l
 
 
 def evaluator_of(session: Session, progress: Progress, should_stop: Callable[[], bool] = lambda: False) -> Evaluator:
-    """Return what turns prompts into text with the session's model."""
+    """Return what turns prefixes into text with the session's model."""
     evaluation, tokenizer = session.config.evaluation, session.loaded.tokenizer
 
     def generate_ids(batch: Batch) -> list[list[int]]:

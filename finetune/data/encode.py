@@ -13,7 +13,7 @@ from torch import Tensor
 from finetune.data.images import DecodedImage, decode_image, resize
 from finetune.data.transforms import orient_sample
 from finetune.settings import DataSettings, OnOverlong
-from finetune.tokens.sequence import tokenize, tokenize_prompt, was_cut
+from finetune.tokens.sequence import tokenize, tokenize_prefix, was_cut
 from finetune.tokens.tokenizer import Tokenizer
 from finetune.types import BadSampleError, Example, ImagePixels, ImageReference, Recipe, Sample, TokenizedExample
 
@@ -62,13 +62,13 @@ class SampleEncoder:
         """
         return self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize)
 
-    def prompt(self, sample: Sample, recipe: Recipe) -> Encoded:
+    def ask(self, sample: Sample, recipe: Recipe) -> Encoded:
         """Encode for generation: the prefix alone.
 
         Raises:
             BadSampleError: As `encode`.
         """
-        return self._encode(sample, recipe.prompt, tokenize_prompt)
+        return self._encode(sample, recipe.ask, tokenize_prefix)
 
     def stand_in(self, sample_id: str) -> Encoded:
         """Return a black image that says nothing: it keeps the shapes of a batch in a skipped sample's place."""

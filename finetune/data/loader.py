@@ -25,7 +25,7 @@ from finetune.data.skips import Skip, allow
 from finetune.data.workers import load_in_order
 from finetune.types import BadSampleError, Example, Recipe, Sample, Source
 
-__all__ = ["PromptBatch", "PromptLoader", "Skip", "TrainingLoader", "Window"]
+__all__ = ["PrefixBatch", "PrefixLoader", "Skip", "TrainingLoader", "Window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class TrainingLoader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromptBatch:
+class PrefixBatch:
     """Samples to generate text for.
 
     Args:
@@ -115,7 +115,7 @@ class PromptBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptLoader:
+class PrefixLoader:
     """The samples of an evaluation, each exactly once over all ranks, in the source's order.
 
     Args:
@@ -142,13 +142,13 @@ class PromptLoader:
         """Return how many batches this rank has. Ranks may differ by one."""
         return -(-len(self._own_indices()) // self.batch_size)
 
-    def __iter__(self) -> Iterator[PromptBatch]:
+    def __iter__(self) -> Iterator[PrefixBatch]:
         """Yield this rank's batches.
 
         Raises:
             BadSampleError: With data.on_bad_sample=stop, at the first bad sample.
         """
-        with closing(load_in_order(_Prompts(loader=self), range(len(self)), self.num_workers)) as loaded:
+        with closing(load_in_order(_Prefixes(loader=self), range(len(self)), self.num_workers)) as loaded:
             for batch in loaded:
                 allow(batch.skips, self.encoder.data.on_bad_sample)
                 yield batch
@@ -191,23 +191,23 @@ class _MicroBatches:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prompts:
-    """Random access to one rank's prompt batches."""
+class _Prefixes:
+    """Random access to one rank's prefix batches."""
 
-    loader: PromptLoader
+    loader: PrefixLoader
 
-    def __getitem__(self, key: int) -> PromptBatch:
+    def __getitem__(self, key: int) -> PrefixBatch:
         loader = self.loader
         start = key * loader.batch_size
         indices = loader._own_indices()[start : start + loader.batch_size]
-        outcomes = [(index, _encode_prompt(index, loader)) for index in indices]
+        outcomes = [(index, _encode_prefix(index, loader)) for index in indices]
         usable = [(index, one) for index, one in outcomes if isinstance(one, Encoded)]
         encoded = [one for _, one in usable]
-        return PromptBatch(
+        return PrefixBatch(
             indices=tuple(index for index, _ in usable),
             samples=tuple(one.sample for one in encoded),
             examples=tuple(one.example for one in encoded),
-            batch=_pack_prompts(encoded, loader.encoder) if encoded else None,
+            batch=_pack_prefixes(encoded, loader.encoder) if encoded else None,
             skips=tuple(one for _, one in outcomes if isinstance(one, Skip)),
         )
 
@@ -221,14 +221,14 @@ def _encode_draw(draw: Draw, loader: TrainingLoader) -> Encoded | Skip:
         return Skip.from_error(error, draw.index)
 
 
-def _encode_prompt(index: int, loader: PromptLoader) -> Encoded | Skip:
+def _encode_prefix(index: int, loader: PrefixLoader) -> Encoded | Skip:
     try:
-        return loader.encoder.prompt(loader.source[index], loader.recipe)
+        return loader.encoder.ask(loader.source[index], loader.recipe)
     except BadSampleError as error:
         return Skip.from_error(error, index)
 
 
-def _pack_prompts(encoded: Sequence[Encoded], encoder: SampleEncoder) -> Batch:
+def _pack_prefixes(encoded: Sequence[Encoded], encoder: SampleEncoder) -> Batch:
     return pack(
         [one.tokenized for one in encoded],
         torch.cat([one.pixels_u8 for one in encoded]),

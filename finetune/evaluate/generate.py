@@ -1,4 +1,4 @@
-"""From prompts to token ids: greedy decoding, and the original's beam search.
+"""From prefixes to token ids: greedy decoding, and the original's beam search.
 
 Both take a whole batch through a key-value cache and leave finished examples behind.
 """
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch
-from finetune.model.decoding import KeyValueCache, evaluating, extend, read_prompts
+from finetune.model.decoding import KeyValueCache, evaluating, extend, read_prefixes
 from finetune.model.forward import vocabulary_logits
 
 Advance = Callable[[KeyValueCache, Tensor], Tensor]
@@ -20,24 +20,24 @@ Advance = Callable[[KeyValueCache, Tensor], Tensor]
 def generate(
     model: nn.Module, batch: Batch, *, max_new_tokens: int, num_beams: int, eos_id: int, vocabulary_size: int
 ) -> list[list[int]]:
-    """Continue each prompt until EOS; return the new ids without EOS, one list for each row.
+    """Continue each prefix until EOS; return the new ids without EOS, one list for each row.
 
     Args:
-        batch: One prompt a row, padded on the right, without suffix.
+        batch: One prefix a row, padded on the right, without suffix.
         max_new_tokens: Limit for one row. Greedy decoding stops there with or without EOS; beam search only returns
             what it could end with EOS in time.
         num_beams: 1 decodes greedily; more keep so many live hypotheses.
         vocabulary_size: Ids from here on are never produced.
 
     Raises:
-        ValueError: If prompts are packed or carry a suffix.
+        ValueError: If prefixes are packed or carry a suffix.
     """
 
     def advance(cache: KeyValueCache, ids: Tensor) -> Tensor:
         return vocabulary_logits(model, extend(model, cache, ids), vocabulary_size)
 
     with evaluating(model), torch.no_grad():
-        states, cache = read_prompts(model, batch, max_new_tokens=max_new_tokens)
+        states, cache = read_prefixes(model, batch, max_new_tokens=max_new_tokens)
         logits = vocabulary_logits(model, states, vocabulary_size)
         if num_beams == 1:
             return _greedy(advance, logits, cache, max_new_tokens=max_new_tokens, eos_id=eos_id)

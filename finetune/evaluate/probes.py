@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch, pack
-from finetune.model.decoding import extend, read_prompts
+from finetune.model.decoding import extend, read_prefixes
 from finetune.model.forward import vocabulary_logits
 from finetune.types import TokenizedExample
 
@@ -122,9 +122,9 @@ def generation_difference(probe: Probe) -> float:
     example = probe.example.example
     at_once = probe.logits(probe.batch(probe.example))[:_MAX_STEPS]
     shown = ~example.is_suffix
-    prompt = replace(example, input_ids=example.input_ids[shown], is_suffix=example.is_suffix[shown])
-    states, cache = read_prompts(
-        probe.model, probe.batch(replace(probe.example, example=prompt)), max_new_tokens=len(at_once)
+    prefix = replace(example, input_ids=example.input_ids[shown], is_suffix=example.is_suffix[shown])
+    states, cache = read_prefixes(
+        probe.model, probe.batch(replace(probe.example, example=prefix)), max_new_tokens=len(at_once)
     )
     one_by_one = [states]
     for new_id in example.input_ids[example.is_suffix][: len(at_once) - 1]:

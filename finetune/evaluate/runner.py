@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from finetune.data.images import decode_image
-from finetune.data.loader import PromptBatch, Skip
+from finetune.data.loader import PrefixBatch, Skip
 from finetune.data.packing import Batch
 from finetune.reporting.drawing import jpeg_bytes, shrink
 from finetune.reporting.progress import Progress
@@ -26,8 +26,8 @@ _ANY_SIZE = 2**62
 
 
 @runtime_checkable
-class PromptBatches(Protocol):
-    """One rank's share of the samples to evaluate (`finetune.data.loader.PromptLoader`)."""
+class PrefixBatches(Protocol):
+    """One rank's share of the samples to evaluate (`finetune.data.loader.PrefixLoader`)."""
 
     @property
     def total(self) -> int:
@@ -38,7 +38,7 @@ class PromptBatches(Protocol):
         """Return how many batches this rank has."""
         ...
 
-    def __iter__(self) -> Iterator[PromptBatch]:
+    def __iter__(self) -> Iterator[PrefixBatch]:
         """Yield them."""
         ...
 
@@ -70,16 +70,16 @@ class EvaluationPart:
     """Samples that one recipe understands. `name` tells the parts of a mixture apart; "" where there is only one."""
 
     recipe: Recipe
-    batches: PromptBatches
+    batches: PrefixBatches
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """What turns prompts into text, here and on the other ranks.
+    """What turns prefixes into text, here and on the other ranks.
 
     Args:
-        generate_ids: New ids for each prompt of a batch, without EOS.
+        generate_ids: New ids for each prefix of a batch, without EOS.
         decode_ids: The text of ids.
         gallery_size: How many samples get a thumbnail, from the first one.
         should_stop: Asked between batches whether this process was told to end.
@@ -210,11 +210,11 @@ def report_evaluation(result: EvaluationResult, reporter: Reporter, step: int) -
     reporter.say(f"step {step}: {scores}  ({result.num_samples} samples, {len(result.skips)} skipped)")
 
 
-def _answers(prompts: PromptBatch, recipe: Recipe, evaluator: Evaluator) -> Iterator[Answer]:
-    if prompts.batch is None:
+def _answers(prefixes: PrefixBatch, recipe: Recipe, evaluator: Evaluator) -> Iterator[Answer]:
+    if prefixes.batch is None:
         return
-    texts = [evaluator.decode_ids(ids) for ids in evaluator.generate_ids(prompts.batch)]
-    for index, sample, example, text in zip(prompts.indices, prompts.samples, prompts.examples, texts, strict=True):
+    texts = [evaluator.decode_ids(ids) for ids in evaluator.generate_ids(prefixes.batch)]
+    for index, sample, example, text in zip(prefixes.indices, prefixes.samples, prefixes.examples, texts, strict=True):
         yield Answer(
             index=index,
             prefix=example.prefix,

@@ -1,4 +1,4 @@
-"""Reading a prompt once and continuing it token by token, over a cache of keys and values."""
+"""Reading a prefix once and continuing it token by token, over a cache of keys and values."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from finetune.model.forward import embed_tokens
 class KeyValueCache:
     """The keys and values of everything read so far, for each layer and row; `extend` writes into it.
 
-    Prompts are padded on the right, new tokens follow in the same columns for all rows:
+    Prefixes are padded on the right, new tokens follow in the same columns for all rows:
 
         column      0 1 2 3 4 5 6
         row 0       p p p p p a b      next_positions 7
@@ -27,7 +27,7 @@ class KeyValueCache:
 
     Args:
         keys, values: One [rows, key_heads, capacity, head_dim] per layer.
-        may_read: False on a prompt's padding.
+        may_read: False on a prefix's padding.
         next_positions: Position of the next token in its own example.
         num_columns: Columns in use; the others are free.
     """
@@ -57,20 +57,20 @@ class KeyValueCache:
 
 
 @torch.no_grad()
-def read_prompts(
+def read_prefixes(
     model: nn.Module, batch: Batch, *, max_new_tokens: int
 ) -> tuple[Float[Tensor, "rows hidden"], KeyValueCache]:
-    """Run prompts through the model; return each one's last state (after the final norm) and the cache.
+    """Run prefixes through the model; return each one's last state (after the final norm) and the cache.
 
     Args:
-        batch: One prompt a row, padded on the right, without suffix.
+        batch: One prefix a row, padded on the right, without suffix.
         max_new_tokens: How many calls of `extend` the cache must hold.
 
     Raises:
-        ValueError: If prompts are packed or carry a suffix.
+        ValueError: If prefixes are packed or carry a suffix.
     """
     if batch.num_examples != len(batch.input_ids) or batch.is_suffix.any():
-        raise ValueError("prompts must come one a row and without a suffix: pack them with row_tokens=None")
+        raise ValueError("prefixes must come one a row and without a suffix: pack them with row_tokens=None")
     keys: list[Tensor] = []
     values: list[Tensor] = []
 
@@ -81,12 +81,12 @@ def read_prompts(
 
     allowed = prefix_lm_mask(batch.example_ids, batch.position_ids, batch.is_suffix)
     states = run_decoder(model, embed_tokens(model, batch), batch.position_ids, allowed, remember=remember)
-    is_prompt = batch.example_ids >= 0
-    lengths = is_prompt.sum(dim=1)
+    is_given = batch.example_ids >= 0
+    lengths = is_given.sum(dim=1)
     cache = KeyValueCache(
         keys=keys,
         values=values,
-        may_read=pad(is_prompt, (0, max_new_tokens), value=True),
+        may_read=pad(is_given, (0, max_new_tokens), value=True),
         next_positions=lengths,
         num_columns=batch.input_ids.shape[1],
     )

@@ -45,7 +45,7 @@ def tokenize(
     return _lay_down(example, tokenizer, num_image_tokens, before, after[:room])
 
 
-def tokenize_prompt(
+def tokenize_prefix(
     example: Example, tokenizer: Tokenizer, *, num_image_tokens: int, max_text_tokens: int, on_overlong: OnOverlong
 ) -> TokenizedExample:
     """Lay down what comes before generation: no suffix, no EOS, nothing supervised.

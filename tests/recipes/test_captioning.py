@@ -22,10 +22,10 @@ def test_every_caption_is_drawn_now_and_then_and_the_same_seed_draws_the_same() 
 
 
 def test_the_prefix_follows_the_original_and_the_template() -> None:
-    assert Captioning().prompt(CAPTIONED).prefix == "caption en"
+    assert Captioning().ask(CAPTIONED).prefix == "caption en"
     assert Captioning(language="de").encode(CAPTIONED, RNG).prefix == "caption de"
-    assert Captioning(prefix="describe").prompt(CAPTIONED).prefix == "describe"
-    assert Captioning().prompt(CAPTIONED).suffix == ""
+    assert Captioning(prefix="describe").ask(CAPTIONED).prefix == "describe"
+    assert Captioning().ask(CAPTIONED).suffix == ""
 
 
 def test_captions_are_lowered_on_request() -> None:

@@ -45,12 +45,12 @@ def _said(recipe: Detection, sample: Sample, seed: int = 0) -> list[str]:
 
 def test_the_prefix_asks_for_every_label_or_the_present_ones() -> None:
     sample = _sample(DOG, CAT, DOG)
-    assert Detection().prompt(sample).prefix == "detect bus ; cat ; dog ; zebra"
+    assert Detection().ask(sample).prefix == "detect bus ; cat ; dog ; zebra"
     assert Detection(labels=["dog", "cat"]).encode(sample, RNG).prefix == "detect dog ; cat"
-    assert Detection(prefix_labels=PrefixLabels.present).prompt(sample).prefix == "detect cat ; dog"
-    assert Detection(prefix_labels=PrefixLabels.present).prompt(_sample(DOG, label_set=())).prefix == "detect dog"
-    assert Detection(prefix_labels=PrefixLabels.present).prompt(_sample()).prefix == "detect bus ; cat ; dog ; zebra"
-    assert Detection(prefix="boxes").prompt(_sample(label_set=())).prefix == "boxes"
+    assert Detection(prefix_labels=PrefixLabels.present).ask(sample).prefix == "detect cat ; dog"
+    assert Detection(prefix_labels=PrefixLabels.present).ask(_sample(DOG, label_set=())).prefix == "detect dog"
+    assert Detection(prefix_labels=PrefixLabels.present).ask(_sample()).prefix == "detect bus ; cat ; dog ; zebra"
+    assert Detection(prefix="boxes").ask(_sample(label_set=())).prefix == "boxes"
 
 
 def test_the_suffix_is_location_tokens_and_label() -> None:
@@ -80,7 +80,7 @@ def test_crowds_are_never_said() -> None:
     sample = _sample(CAT, _object("dog", 0.2, 0.5, is_crowd=True))
     assert _said(Detection(), sample) == ["cat"]
     assert Detection().encode(sample, RNG).notes == {"crowd regions left out": 1}
-    assert Detection(prefix_labels=PrefixLabels.present).prompt(sample).prefix == "detect cat"
+    assert Detection(prefix_labels=PrefixLabels.present).ask(sample).prefix == "detect cat"
 
 
 def test_images_without_boxes_are_kept_or_dropped_by_a_setting() -> None:
@@ -114,7 +114,7 @@ def test_a_label_that_is_not_looked_for_is_refused_by_name() -> None:
     with pytest.raises(BadSampleError, match=r"boxes\[1\].label: label .dog. is not one of cat.*leave_out"):
         Detection(labels=["cat"]).encode(_sample(CAT, DOG), RNG)
     with pytest.raises(BadSampleError, match="unknown-label"):
-        Detection(labels=["cat"]).prompt(_sample(CAT, DOG))
+        Detection(labels=["cat"]).ask(_sample(CAT, DOG))
 
 
 def test_labels_that_are_not_looked_for_can_be_left_out_of_suffix_prefix_and_truth() -> None:
@@ -130,12 +130,12 @@ def test_labels_that_are_not_looked_for_can_be_left_out_of_suffix_prefix_and_tru
     assert takes_part(sample)
     assert not takes_part(_sample(DOG))
     present = Detection(labels=["cat"], other_labels=OtherLabels.leave_out, prefix_labels=PrefixLabels.present)
-    assert present.prompt(_sample(DOG)).prefix == "detect cat"
+    assert present.ask(_sample(DOG)).prefix == "detect cat"
 
 
 def test_without_any_label_the_setting_to_use_is_named() -> None:
     with pytest.raises(BadSampleError, match=r"recipe.labels=\[...\].*prefix=.*missing-labels"):
-        Detection().prompt(_sample(CAT, label_set=()))
+        Detection().ask(_sample(CAT, label_set=()))
 
 
 def test_a_sample_without_annotated_boxes_is_refused() -> None:

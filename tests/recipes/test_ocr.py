@@ -13,7 +13,7 @@ SIGN = Sample(sample_id="7", origin="signs:8", images=(), text="ONE WAY")
 def test_the_text_is_said_after_the_original_prefix() -> None:
     example = Ocr().encode(SIGN, RNG)
     assert (example.prefix, example.suffix) == ("ocr", "ONE WAY")
-    assert Ocr(prefix="read {{all}}").prompt(SIGN).prefix == "read {all}"
+    assert Ocr(prefix="read {{all}}").ask(SIGN).prefix == "read {all}"
     assert Ocr().reference(SIGN) == "ONE WAY"
 
 

@@ -13,7 +13,7 @@ def test_prefix_and_suffix_are_left_alone() -> None:
     sample = Sample(sample_id="7", origin="", images=(), prefix=" Ask ", suffix="<loc0001> X ")
     example = Verbatim(lower_case=True).encode(sample, RNG)
     assert (example.prefix, example.suffix) == (" Ask ", "<loc0001> X ")
-    assert Verbatim().prompt(sample).suffix == ""
+    assert Verbatim().ask(sample).suffix == ""
     assert Verbatim().reference(sample) == "<loc0001> X "
 
 

@@ -16,9 +16,9 @@ RNG = np.random.default_rng(0)
 
 
 def test_the_prefix_follows_the_original_and_the_template() -> None:
-    assert Vqa().prompt(ASKED).prefix == "answer en What {is} it?"
+    assert Vqa().ask(ASKED).prefix == "answer en What {is} it?"
     assert Vqa(prefix="{question}").encode(ASKED, RNG).prefix == "What {is} it?"
-    assert Vqa(language="fr").prompt(ASKED).prefix == "answer fr What {is} it?"
+    assert Vqa(language="fr").ask(ASKED).prefix == "answer fr What {is} it?"
 
 
 def test_every_answer_is_drawn_now_and_then() -> None:
@@ -34,7 +34,7 @@ def test_the_majority_is_the_first_of_the_most_frequent() -> None:
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(BadSampleError, match="missing-question"):
-        Vqa().prompt(_sample(answers=("cat",)))
+        Vqa().ask(_sample(answers=("cat",)))
     with pytest.raises(BadSampleError, match="missing-answers"):
         Vqa().encode(_sample(question="What?"), RNG)
 

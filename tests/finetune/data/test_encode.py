@@ -67,11 +67,11 @@ def test_a_sample_becomes_text_ids_and_pixels_with_its_size_filled_in(encoder, t
     assert torch.equal(encoded.pixels_u8, torch.full((1, 3, 28, 28), 7, dtype=torch.uint8))
 
 
-def test_a_prompt_is_the_example_without_what_is_to_be_said(encoder):
-    prompt, whole = encoder.prompt(sample(), Captioning()), encoder.encode(sample(), Captioning(), RNG)
-    assert prompt.tokenized.num_targets == 0
-    assert whole.tokenized.input_ids[~whole.tokenized.is_suffix].tolist() == prompt.tokenized.input_ids.tolist()
-    assert torch.equal(prompt.pixels_u8, whole.pixels_u8)
+def test_a_prefix_is_the_example_without_what_is_to_be_said(encoder):
+    prefix, whole = encoder.ask(sample(), Captioning()), encoder.encode(sample(), Captioning(), RNG)
+    assert prefix.tokenized.num_targets == 0
+    assert whole.tokenized.input_ids[~whole.tokenized.is_suffix].tolist() == prefix.tokenized.input_ids.tolist()
+    assert torch.equal(prefix.pixels_u8, whole.pixels_u8)
 
 
 def test_the_recipes_images_are_shown_in_the_recipes_order(encoder, tokenizer):
@@ -118,7 +118,7 @@ def test_what_the_source_left_out_is_counted_with_the_rest(encoder):
     twice = {"boxes clipped to the image": 2, "images turned by their EXIF orientation": 1}
     for encoded in (
         encoder.encode(sample(turned_photo(), notes=twice), Captioning(), RNG),
-        encoder.prompt(sample(turned_photo(), notes=twice), Captioning()),
+        encoder.ask(sample(turned_photo(), notes=twice), Captioning()),
     ):
         assert encoded.example.notes == {
             "boxes clipped to the image": 2,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from finetune.data.encode import SampleEncoder
-from finetune.data.loader import PromptLoader, TrainingLoader
+from finetune.data.loader import PrefixLoader, TrainingLoader
 from finetune.data.mixture import Ingredient, TrainingSet
 from finetune.data.packing import Batch
 from finetune.settings import DataSettings, OnBadSample
@@ -189,9 +189,9 @@ def test_the_first_bad_sample_stops_the_run_by_name_when_its_step_comes(encoder,
     assert (caught.value.code, caught.value.sample_id) == (first.code, first.sample_id)
 
 
-def prompts(encoder, source=None, **how) -> PromptLoader:
+def prefixes(encoder, source=None, **how) -> PrefixLoader:
     sizes = {"batch_size": 3} | how
-    return PromptLoader(Rows() if source is None else source, Captioning(), encoder, **sizes)
+    return PrefixLoader(Rows() if source is None else source, Captioning(), encoder, **sizes)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
@@ -199,7 +199,7 @@ def prompts(encoder, source=None, **how) -> PromptLoader:
 def test_every_sample_is_asked_for_once_whatever_the_number_of_ranks(encoder, world_size, num_samples):
     seen = []
     for rank in range(world_size):
-        batches = prompts(encoder, rank=rank, world_size=world_size, num_samples=num_samples)
+        batches = prefixes(encoder, rank=rank, world_size=world_size, num_samples=num_samples)
         mine = list(batches)
         assert len(mine) == len(batches)
         assert batches.total == min(11, num_samples or 11)
@@ -207,8 +207,8 @@ def test_every_sample_is_asked_for_once_whatever_the_number_of_ranks(encoder, wo
     assert sorted(seen) == list(range(min(11, num_samples or 11)))
 
 
-def test_a_prompt_batch_holds_prefixes_and_the_samples_they_belong_to(encoder):
-    first = next(iter(prompts(encoder)))
+def test_a_prefix_batch_holds_prefixes_and_the_samples_they_belong_to(encoder):
+    first = next(iter(prefixes(encoder)))
     assert first.indices == (0, 1, 2)
     assert first.batch.sample_ids == tuple(sample.sample_id for sample in first.samples) == ("s0", "s1", "s2")
     assert [example.prefix for example in first.examples] == ["caption en"] * 3
@@ -217,17 +217,17 @@ def test_a_prompt_batch_holds_prefixes_and_the_samples_they_belong_to(encoder):
     assert {sample.image_size for sample in first.samples} == {(10, 12)}
 
 
-def test_loader_processes_change_nothing_for_prompts(encoder):
-    for ours, theirs in zip(prompts(encoder, num_workers=1), prompts(encoder), strict=True):
+def test_loader_processes_change_nothing_for_prefixes(encoder):
+    for ours, theirs in zip(prefixes(encoder, num_workers=1), prefixes(encoder), strict=True):
         assert same(ours.batch, theirs.batch)
         assert ours.indices == theirs.indices
 
 
-def test_skipped_prompts_are_left_out_even_if_nothing_of_a_batch_is_left(encoder):
+def test_skipped_prefixes_are_left_out_even_if_nothing_of_a_batch_is_left(encoder):
     source = Rows(length=7, bad=(1,), broken=(6,))
-    batches = list(prompts(skipping(encoder), source))
+    batches = list(prefixes(skipping(encoder), source))
     assert [batch.indices for batch in batches] == [(0, 2), (3, 4, 5), ()]
     assert [[skip.index for skip in batch.skips] for batch in batches] == [[1], [], [6]]
     assert [batch.batch is None for batch in batches] == [False, False, True]
     with pytest.raises(BadSampleError, match="bad-row"):
-        list(prompts(encoder, source))
+        list(prefixes(encoder, source))

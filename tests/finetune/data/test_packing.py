@@ -12,7 +12,7 @@ BOS, NEWLINE, EOS = 2, 3, 1
 
 
 def tokenized(name: str, num_images: int, prefix: int, suffix: int | None) -> TokenizedExample:
-    """Two placeholders an image; text ids that name their place, so that a swap would show. None: a prompt."""
+    """Two placeholders an image; text ids that name their place, so that a swap would show. None: a prefix."""
     seen = [IMAGE, IMAGE] * num_images + [BOS] + list(range(100, 100 + prefix)) + [NEWLINE]
     after = [] if suffix is None else [*range(200, 200 + suffix), EOS]
     return TokenizedExample(
@@ -115,7 +115,7 @@ def test_the_picture_of_the_module_is_what_comes_out():
     assert batch.targets.tolist() == [200, 201, EOS, 200, EOS]
 
 
-def test_prompts_have_no_targets():
+def test_prefixes_have_no_targets():
     batch = packed([tokenized("a", 1, 1, None), tokenized("b", 1, 3, None)])
     assert batch.targets.shape == batch.predictor_rows.shape == (0,)
     assert batch.targets.dtype == batch.predictor_rows.dtype == batch.target_examples.dtype == torch.int64

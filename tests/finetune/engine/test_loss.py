@@ -168,13 +168,13 @@ def test_scoring_in_chunks_changes_no_gradient(
     assert_same_gradients(chunked, whole)
 
 
-def test_prompts_without_targets_have_loss_zero(
+def test_prefixes_without_targets_have_loss_zero(
     model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf
 ) -> None:
-    prompts = [
+    prefixes = [
         replace(
             example, input_ids=example.input_ids[~example.is_suffix], is_suffix=example.is_suffix[~example.is_suffix]
         )
         for example in random_examples(2)
     ]
-    assert loss_sums(model, batch_of(prompts)).tolist() == [0.0, 0.0]
+    assert loss_sums(model, batch_of(prefixes)).tolist() == [0.0, 0.0]

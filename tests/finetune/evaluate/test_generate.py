@@ -24,7 +24,7 @@ def model(request: pytest.FixtureRequest, small_paligemma: Callable[..., nn.Modu
 
 
 @pytest.fixture
-def prompts(random_examples: Callable[..., list[TokenizedExample]]) -> list[TokenizedExample]:
+def prefixes(random_examples: Callable[..., list[TokenizedExample]]) -> list[TokenizedExample]:
     return [without_suffix(example) for example in random_examples(9)]
 
 
@@ -50,11 +50,11 @@ def sharpen(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def recomputed(model: nn.Module, prompt: TokenizedExample, batch_of: Callable[..., Batch], limit: int) -> list[int]:
+def recomputed(model: nn.Module, prefix: TokenizedExample, batch_of: Callable[..., Batch], limit: int) -> list[int]:
     """Decode greedily without a cache: the whole sequence again for every token."""
     ids: list[int] = []
     while len(ids) < limit:
-        states = all_states(model, batch_of([prompt]) if not ids else continued(prompt, ids, batch_of))
+        states = all_states(model, batch_of([prefix]) if not ids else continued(prefix, ids, batch_of))
         new_id = int(vocabulary_logits(model, states[0, -1], VOCABULARY_SIZE).argmax())
         if new_id == EOS:
             break
@@ -62,38 +62,38 @@ def recomputed(model: nn.Module, prompt: TokenizedExample, batch_of: Callable[..
     return ids
 
 
-def continued(prompt: TokenizedExample, ids: list[int], batch_of: Callable[..., Batch]) -> Batch:
-    """Return the batch of a continued prompt; its image stays that of the prompt."""
-    return replace(batch_of([with_suffix(prompt, ids)]), pixels=batch_of([prompt]).pixels)
+def continued(prefix: TokenizedExample, ids: list[int], batch_of: Callable[..., Batch]) -> Batch:
+    """Return the batch of a continued prefix; its image stays that of the prefix."""
+    return replace(batch_of([with_suffix(prefix, ids)]), pixels=batch_of([prefix]).pixels)
 
 
 @pytest.mark.parametrize("max_new_tokens", [1, 12])
-def test_greedy_ids_equal_full_recomputation_in_a_batch_of_unequal_prompts(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch], max_new_tokens: int
+def test_greedy_ids_equal_full_recomputation_in_a_batch_of_unequal_prefixes(
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch], max_new_tokens: int
 ) -> None:
     lift_eos(model)
     found = generate(
         model,
-        batch_of(prompts),
+        batch_of(prefixes),
         max_new_tokens=max_new_tokens,
         num_beams=1,
         eos_id=EOS,
         vocabulary_size=VOCABULARY_SIZE,
     )
-    assert found == [recomputed(model, prompt, batch_of, max_new_tokens) for prompt in prompts]
+    assert found == [recomputed(model, prefix, batch_of, max_new_tokens) for prefix in prefixes]
     lengths = {len(ids) for ids in found}
     assert max_new_tokens == 1 or (len(lengths) > 1 and min(lengths) < max_new_tokens)
 
 
 def test_greedy_ids_equal_those_of_transformers(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch]
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
     lift_eos(model)
     found = generate(
-        model, batch_of(prompts), max_new_tokens=12, num_beams=1, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE
+        model, batch_of(prefixes), max_new_tokens=12, num_beams=1, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE
     )
-    for prompt, ids in zip(prompts, found, strict=True):
-        batch = batch_of([prompt])
+    for prefix, ids in zip(prefixes, found, strict=True):
+        batch = batch_of([prefix])
         output = model.generate(
             input_ids=batch.input_ids,
             pixel_values=batch.pixels / 127.5 - 1,
@@ -103,62 +103,62 @@ def test_greedy_ids_equal_those_of_transformers(
             do_sample=False,
             suppress_tokens=list(range(VOCABULARY_SIZE, 44)),
         )
-        expected = output[0, len(prompt.input_ids) :].tolist()
+        expected = output[0, len(prefix.input_ids) :].tolist()
         assert ids == expected[: expected.index(EOS)] if EOS in expected else expected
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_ids_outside_the_vocabulary_are_never_produced(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch], num_beams: int
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch], num_beams: int
 ) -> None:
-    found = generate(model, batch_of(prompts), max_new_tokens=12, num_beams=num_beams, eos_id=EOS, vocabulary_size=10)
+    found = generate(model, batch_of(prefixes), max_new_tokens=12, num_beams=num_beams, eos_id=EOS, vocabulary_size=10)
     assert all(new_id < 10 for ids in found for new_id in ids)
 
 
 @torch.no_grad()
 def log_probs_of(
     model: nn.Module,
-    prompt: TokenizedExample,
+    prefix: TokenizedExample,
     suffixes: list[list[int]],
     batch_of: Callable[..., Batch],
     vocabulary_size: int,
 ) -> list[float]:
     """Score suffixes through the training loss."""
-    examples = [with_suffix(prompt, suffix) for suffix in suffixes]
-    batch = replace(batch_of(examples), pixels=batch_of([prompt] * len(suffixes)).pixels)
+    examples = [with_suffix(prefix, suffix) for suffix in suffixes]
+    batch = replace(batch_of(examples), pixels=batch_of([prefix] * len(suffixes)).pixels)
     sums = per_example_loss_sums(model, target_states(model, batch), batch, vocabulary_size=vocabulary_size)
     return (-sums).tolist()
 
 
 def test_a_wide_beam_finds_the_likeliest_of_all_sequences(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch]
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
     vocabulary_size = 7
     words = [new_id for new_id in range(vocabulary_size) if new_id != EOS]
     sequences = [list(ids) for length in range(3) for ids in product(words, repeat=length)]
     found = generate(
-        model, batch_of(prompts), max_new_tokens=3, num_beams=36, eos_id=EOS, vocabulary_size=vocabulary_size
+        model, batch_of(prefixes), max_new_tokens=3, num_beams=36, eos_id=EOS, vocabulary_size=vocabulary_size
     )
-    for prompt, ids in zip(prompts, found, strict=True):
-        scores = log_probs_of(model, prompt, [[*ids, EOS] for ids in sequences], batch_of, vocabulary_size)
+    for prefix, ids in zip(prefixes, found, strict=True):
+        scores = log_probs_of(model, prefix, [[*ids, EOS] for ids in sequences], batch_of, vocabulary_size)
         assert ids == sequences[int(np.argmax(scores))]
     assert len({len(ids) for ids in found}) > 1
 
 
 def spelled_out_beam_search(
-    model: nn.Module, prompt: TokenizedExample, batch_of: Callable[..., Batch], num_beams: int, limit: int
+    model: nn.Module, prefix: TokenizedExample, batch_of: Callable[..., Batch], num_beams: int, limit: int
 ) -> list[int]:
     """Search with lists, scoring every candidate from scratch."""
     live, best, best_score = [[]], [], -np.inf
     words = [new_id for new_id in range(VOCABULARY_SIZE) if new_id != EOS]
     for _ in range(limit):
         for ids, score in zip(
-            live, log_probs_of(model, prompt, [[*ids, EOS] for ids in live], batch_of, VOCABULARY_SIZE), strict=True
+            live, log_probs_of(model, prefix, [[*ids, EOS] for ids in live], batch_of, VOCABULARY_SIZE), strict=True
         ):
             if score > best_score:
                 best, best_score = ids, score
         candidates = [[*ids, word] for ids in live for word in words]
-        scores = log_probs_of(model, prompt, candidates, batch_of, VOCABULARY_SIZE)
+        scores = log_probs_of(model, prefix, candidates, batch_of, VOCABULARY_SIZE)
         order = np.argsort(scores)[::-1][:num_beams]
         live = [candidates[index] for index in order]
         if scores[order[0]] < best_score:
@@ -168,29 +168,29 @@ def spelled_out_beam_search(
 
 @pytest.mark.parametrize("num_beams", [2, 4])
 def test_beam_search_equals_the_search_spelled_out(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch], num_beams: int
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch], num_beams: int
 ) -> None:
     sharpen(model)
     found = generate(
-        model, batch_of(prompts), max_new_tokens=6, num_beams=num_beams, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE
+        model, batch_of(prefixes), max_new_tokens=6, num_beams=num_beams, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE
     )
-    assert found == [spelled_out_beam_search(model, prompt, batch_of, num_beams, 6) for prompt in prompts]
+    assert found == [spelled_out_beam_search(model, prefix, batch_of, num_beams, 6) for prefix in prefixes]
     assert len({len(ids) for ids in found}) > 1
 
 
 def test_generating_leaves_dropout_and_gradients_as_they_were(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch]
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
     model.train()
     model.model.vision_tower.eval()
     before = [module.training for module in model.modules()]
-    generate(model, batch_of(prompts), max_new_tokens=2, num_beams=2, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE)
+    generate(model, batch_of(prefixes), max_new_tokens=2, num_beams=2, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE)
     assert [module.training for module in model.modules()] == before
     assert torch.is_grad_enabled()
 
 
-def test_packed_prompts_are_refused(
-    model: nn.Module, prompts: list[TokenizedExample], batch_of: Callable[..., Batch]
+def test_packed_prefixes_are_refused(
+    model: nn.Module, prefixes: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
     with pytest.raises(ValueError, match="one a row"):
-        generate(model, batch_of(prompts, 64), max_new_tokens=2, num_beams=1, eos_id=EOS, vocabulary_size=40)
+        generate(model, batch_of(prefixes, 64), max_new_tokens=2, num_beams=1, eos_id=EOS, vocabulary_size=40)

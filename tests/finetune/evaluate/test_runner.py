@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from finetune.data.loader import PromptBatch, Skip
+from finetune.data.loader import PrefixBatch, Skip
 from finetune.data.packing import Batch, pack
 from finetune.evaluate.runner import (
     EvaluationPart,
@@ -89,7 +89,7 @@ class Naming:
     def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
         raise NotImplementedError
 
-    def prompt(self, sample: Sample) -> Example:
+    def ask(self, sample: Sample) -> Example:
         return Example(sample_id=sample.sample_id, images=sample.images, prefix=f"name {sample.sample_id}", suffix="")
 
     def selection(self) -> None:
@@ -117,15 +117,15 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.indices) // 2)
 
-    def __iter__(self) -> Iterator[PromptBatch]:
+    def __iter__(self) -> Iterator[PrefixBatch]:
         for start in range(0, len(self.indices), 2):
             chunk = self.indices[start : start + 2]
             usable = [index for index in chunk if index not in self.skipped]
             samples = tuple(sample(index) for index in usable)
-            yield PromptBatch(
+            yield PrefixBatch(
                 indices=tuple(usable),
                 samples=samples,
-                examples=tuple(Naming().prompt(one) for one in samples),
+                examples=tuple(Naming().ask(one) for one in samples),
                 batch=packed(usable) if usable else None,
                 skips=tuple(skip(index) for index in chunk if index in self.skipped),
             )
@@ -148,7 +148,7 @@ def skip(index: int) -> Skip:
 
 
 def packed(indices: Sequence[int]) -> Batch:
-    """Prompts whose only id is their sample's."""
+    """Prefixes whose only id is their sample's."""
     examples = [
         TokenizedExample(
             sample_id=f"s{index}",
@@ -162,7 +162,7 @@ def packed(indices: Sequence[int]) -> Batch:
 
 
 def echo(batch: Batch) -> list[list[int]]:
-    """Generate each prompt's own id, and for sample 2 another one."""
+    """Generate each prefix's own id, and for sample 2 another one."""
     ids = [int(row[0]) for row in batch.input_ids]
     return [[one + 50] if one == _FIRST_ID + 2 else [one] for one in ids]
 

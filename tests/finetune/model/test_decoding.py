@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from finetune.data.packing import Batch
-from finetune.model.decoding import KeyValueCache, evaluating, extend, read_prompts
+from finetune.model.decoding import KeyValueCache, evaluating, extend, read_prefixes
 from finetune.model.forward import all_states
 from finetune.types import TokenizedExample
 
@@ -21,7 +21,7 @@ def examples(random_examples: Callable[..., list[TokenizedExample]]) -> list[Tok
     return random_examples(5)
 
 
-def prompts_of(batch_of: Callable[..., Batch], examples: list[TokenizedExample]) -> Batch:
+def prefixes_of(batch_of: Callable[..., Batch], examples: list[TokenizedExample]) -> Batch:
     """Cut the suffixes off; images stay those of the whole examples."""
     shown = [
         replace(one, input_ids=one.input_ids[~one.is_suffix], is_suffix=one.is_suffix[~one.is_suffix])
@@ -36,7 +36,7 @@ def test_states_one_token_at_a_time_equal_those_of_the_whole_sequence(
 ) -> None:
     batch = batch_of(examples)
     whole = all_states(model, batch)
-    states, cache = read_prompts(model, prompts_of(batch_of, examples), max_new_tokens=2)
+    states, cache = read_prefixes(model, prefixes_of(batch_of, examples), max_new_tokens=2)
     for num_read in range(2):
         columns = (~batch.is_suffix & (batch.example_ids >= 0)).sum(1) + num_read
         expected = whole[torch.arange(5), columns - 1]
@@ -48,7 +48,7 @@ def test_states_one_token_at_a_time_equal_those_of_the_whole_sequence(
 def test_selected_rows_continue_as_they_would_have(
     model: nn.Module, examples: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
-    _, cache = read_prompts(model, prompts_of(batch_of, examples), max_new_tokens=2)
+    _, cache = read_prefixes(model, prefixes_of(batch_of, examples), max_new_tokens=2)
     rows, ids = torch.tensor([3, 0, 0]), torch.tensor([7, 8, 9, 10, 11])
     chosen: KeyValueCache = cache.select(rows)
     for _ in range(2):
@@ -56,11 +56,11 @@ def test_selected_rows_continue_as_they_would_have(
         torch.testing.assert_close(extend(model, chosen, ids[rows]), all_rows[rows], atol=1e-5, rtol=0)
 
 
-def test_prompts_with_a_suffix_are_refused(
+def test_prefixes_with_a_suffix_are_refused(
     model: nn.Module, examples: list[TokenizedExample], batch_of: Callable[..., Batch]
 ) -> None:
     with pytest.raises(ValueError, match="without a suffix"):
-        read_prompts(model, batch_of(examples), max_new_tokens=1)
+        read_prefixes(model, batch_of(examples), max_new_tokens=1)
 
 
 def test_evaluating_gives_each_module_its_mode_back_even_after_an_error() -> None:

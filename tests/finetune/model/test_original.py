@@ -210,6 +210,6 @@ def test_loss_and_every_gradient_are_the_originals(
 
 
 def test_greedy_ids_are_the_originals(model: nn.Module, expected: Arrays) -> None:
-    prompts = batch_of(expected, with_suffix=False)
-    found = generate(model, prompts, max_new_tokens=6, num_beams=1, eos_id=-1, vocabulary_size=VOCABULARY_SIZE)
+    prefixes = batch_of(expected, with_suffix=False)
+    found = generate(model, prefixes, max_new_tokens=6, num_beams=1, eos_id=-1, vocabulary_size=VOCABULARY_SIZE)
     assert found == expected["greedy_tokens"].tolist()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.settings import OnOverlong
-from finetune.tokens.sequence import CONTROL_TOKENS, tokenize, tokenize_prompt, was_cut
+from finetune.tokens.sequence import CONTROL_TOKENS, tokenize, tokenize_prefix, was_cut
 from finetune.tokens.tokenizer import Tokenizer
 from finetune.types import BadSampleError, Example, ImagePixels
 
@@ -21,9 +21,9 @@ def example(prefix: str, suffix: str = "", num_images: int = 1) -> Example:
     return Example(sample_id="a", images=(IMAGE,) * num_images, prefix=prefix, suffix=suffix)
 
 
-def lay_down(tokenizer, one, *, prompt=False, longest=128, overlong=OnOverlong.refuse):
+def lay_down(tokenizer, one, *, prefix_alone=False, longest=128, overlong=OnOverlong.refuse):
     how = {"num_image_tokens": 3, "max_text_tokens": longest, "on_overlong": overlong}
-    return (tokenize_prompt if prompt else tokenize)(one, tokenizer, **how)
+    return (tokenize_prefix if prefix_alone else tokenize)(one, tokenizer, **how)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def test_an_empty_suffix_teaches_to_stop_at_once(tokenizer):
 
 
 @given(prefix=TEXT, suffix=TEXT)
-def test_the_prompt_is_the_beginning_of_the_example_whatever_is_said(tokenizer, prefix, suffix):
+def test_the_prefix_is_the_beginning_of_the_example_whatever_is_said(tokenizer, prefix, suffix):
     whole = lay_down(tokenizer, example(prefix, suffix), longest=500)
-    prompt = lay_down(tokenizer, example(prefix, suffix), longest=500, prompt=True)
-    assert not prompt.is_suffix.any()
-    assert whole.input_ids[: len(prompt.input_ids)].tolist() == prompt.input_ids.tolist()
-    assert np.flatnonzero(whole.is_suffix)[0] == len(prompt.input_ids)
+    prefix = lay_down(tokenizer, example(prefix, suffix), longest=500, prefix_alone=True)
+    assert not prefix.is_suffix.any()
+    assert whole.input_ids[: len(prefix.input_ids)].tolist() == prefix.input_ids.tolist()
+    assert np.flatnonzero(whole.is_suffix)[0] == len(prefix.input_ids)
 
 
 @given(suffix=TEXT)
@@ -112,10 +112,10 @@ def test_truncation_that_would_leave_nothing_to_learn_is_refused(tokenizer, part
         lay_down(tokenizer, example("caption en", "a"), longest=len(parts[0]) + 1, overlong=OnOverlong.truncate)
 
 
-def test_a_truncated_prompt_keeps_its_newline(tokenizer, parts):
+def test_a_truncated_prefix_keeps_its_newline(tokenizer, parts):
     one = example("caption en")
-    laid = lay_down(tokenizer, one, prompt=True, longest=len(parts[0]), overlong=OnOverlong.truncate)
+    laid = lay_down(tokenizer, one, prefix_alone=True, longest=len(parts[0]), overlong=OnOverlong.truncate)
     assert laid.input_ids.tolist()[4:] == [*parts[0][:-1], tokenizer.newline_id]
     assert was_cut(one, laid, tokenizer)
     with pytest.raises(BadSampleError, match="text tokens exceed"):
-        lay_down(tokenizer, one, prompt=True, longest=len(parts[0]))
+        lay_down(tokenizer, one, prefix_alone=True, longest=len(parts[0]))
