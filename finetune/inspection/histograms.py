@@ -56,10 +56,10 @@ def histogram_of(values: Sequence[float], *, width: float | None = None) -> Hist
     array = np.asarray(values, dtype=np.float64)
     smallest, largest = float(array.min()), float(array.max())
     width = width or _round_width((largest - smallest) / _MOST_BINS)
-    first = math.floor(smallest / width) * width
-    bins = np.floor((array - first) / width + 1e-9).astype(np.int64)
+    numbers = np.floor(array / width).astype(np.int64)
+    bins = numbers - numbers.min()
     return Histogram(
-        first=first,
+        first=float(numbers.min()) * width,
         width=width,
         counts=tuple(np.bincount(bins).tolist()),
         is_whole=bool((array % 1 == 0).all()),

@@ -1,7 +1,7 @@
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from finetune.inspection.histograms import histogram_html, histogram_of
@@ -9,6 +9,7 @@ from finetune.inspection.histograms import histogram_html, histogram_of
 FLOATS = st.floats(0, 1e6, allow_nan=False)
 
 
+@example(values=[1.9999999998835847])
 @given(values=st.lists(st.one_of(st.integers(0, 10_000).map(float), FLOATS), min_size=1, max_size=50))
 def test_every_value_is_in_its_bin(values: list[float]) -> None:
     histogram = histogram_of(values)
