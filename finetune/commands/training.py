@@ -1,6 +1,6 @@
 """`finetune train`: everything that a run needs, connected, and what happens before and after its loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from finetune.commands.description import (
@@ -136,8 +136,33 @@ def _connect(
     total_steps: int,
 ) -> Training:
     """Put the parts of the loop together."""
+    config = session.config
+    rules = StepRules(
+        training=config.training,
+        schedule=config.schedule,
+        total_steps=total_steps,
+        vocabulary_size=session.loaded.tokenizer.vocabulary_size,
+        seed=config.seed,
+    )
+    return Training(
+        learner=make_learner(session.loaded.model, config.optimizer, config.learning_rates, session.ranks, rules),
+        windows=_loader_of(session, training_set).windows,
+        checkpoints=checkpoint_store(config, reporter.warn),
+        reporter=reporter,
+        signals=signals,
+        evaluate=_scoring(session, reporter, signals, evaluation),
+        is_better=is_better,
+        identity=identity_of(session),
+        evaluation=config.evaluation,
+        checkpoint=config.checkpoint,
+        max_skips=config.data.max_skips,
+    )
+
+
+def _loader_of(session: Session, training_set: TrainingSet) -> TrainingLoader:
+    """Return what yields this rank's part of every step."""
     config, ranks = session.config, session.ranks
-    loader = TrainingLoader(
+    return TrainingLoader(
         training_set,
         session.encoder,
         seed=config.seed,
@@ -147,13 +172,12 @@ def _connect(
         world_size=ranks.world_size,
         num_workers=config.data.num_workers,
     )
-    rules = StepRules(
-        training=config.training,
-        schedule=config.schedule,
-        total_steps=total_steps,
-        vocabulary_size=session.loaded.tokenizer.vocabulary_size,
-        seed=config.seed,
-    )
+
+
+def _scoring(
+    session: Session, reporter: Reporter, signals: StopSignals, evaluation: tuple[Ingredient, ...]
+) -> Callable[[int], Mapping[str, float] | None]:
+    """Return what evaluates and reports after a step; it gives None where a signal cut it short."""
     parts = evaluation_parts(session, evaluation)
     evaluator = evaluator_of(session, reporter.progress, lambda: signals.requested is not None)
 
@@ -163,23 +187,11 @@ def _connect(
         except EvaluationStoppedError:
             return None
         report_evaluation(result, reporter, step)
-        if ranks.is_main:
+        if session.ranks.is_main:
             write_report(session.folder)
         return directional(result.values)
 
-    return Training(
-        learner=make_learner(session.loaded.model, config.optimizer, config.learning_rates, ranks, rules),
-        windows=loader.windows,
-        checkpoints=checkpoint_store(config, reporter.warn),
-        reporter=reporter,
-        signals=signals,
-        evaluate=score,
-        is_better=is_better,
-        identity=identity_of(session),
-        evaluation=config.evaluation,
-        checkpoint=config.checkpoint,
-        max_skips=config.data.max_skips,
-    )
+    return score
 
 
 def _hand_over_adapter(session: Session, reporter: Reporter, step: int) -> None:
