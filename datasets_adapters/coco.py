@@ -10,9 +10,10 @@ from pathlib import Path
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
 from datasets_adapters.coco_index import CocoImage, CocoIndex, Row, read_files
-from datasets_adapters.masks import read_mask
+from datasets_adapters.masks import box_of_mask, read_mask
 from datasets_adapters.paths import SPLIT, existing_file, existing_folder, find_file
 from datasets_adapters.rows import RowPlace, quote, read_flag, read_size, read_text
+from finetune.geometry import Box
 from finetune.masks import Mask
 from finetune.types import ImageFile, Instance, Sample
 
@@ -25,7 +26,10 @@ class Coco:
         root: Folder that the other paths start from.
         annotations: The JSON files of a split.
         image_folder: Where the images' names start.
-        masks: Whether segmentations are read.
+        masks: Whether segmentations are read; an object without a bbox then gets its mask's own.
+        expressions: Field of an annotation with what its object is called in words (RefCOCO's sentences): text, a list
+            of texts, or of objects whose `raw` or `sent` is one. Each makes one instance, with the expression as label
+            in the category's place. None: categories are the labels.
         bad_boxes: refuse an image with a box that leaves it or is empty, or repair (clip, drop).
     """
 
@@ -35,6 +39,7 @@ class Coco:
     train_split: str = "train2017"
     eval_split: str = "val2017"
     masks: bool = True
+    expressions: str | None = None
     bad_boxes: BadBoxes = BadBoxes.refuse
 
     def __post_init__(self) -> None:
@@ -100,29 +105,36 @@ class CocoSource:
             return ()
         if size is None:
             place.refuse("width", "unknown-size", "is missing, as is height: boxes in pixels need them")
-        instances = [self._read_object(row, size, place) for row in image.objects]
-        return tuple(instance for instance in instances if instance is not None)
+        return tuple(instance for row in image.objects for instance in self._read_object(row, size, place))
 
-    def _read_object(self, row: Row, size: tuple[int, int], place: RowPlace) -> Instance | None:
-        """Read one object; None where it was repaired away."""
+    def _read_object(self, row: Row, size: tuple[int, int], place: RowPlace) -> list[Instance]:
+        """Read one object, once for each of its names; none where it was repaired away."""
         field_name = _name(row)
+        labels = self._read_labels(row, field_name, place)
+        is_crowd = read_flag(row.get("iscrowd", 0), f"{field_name}.iscrowd", place)
+        mask = self._read_mask(row, size, field_name, place)
+        box = self._read_box(row, mask, size, field_name, place)
+        if box is None:
+            return []
+        return [Instance(label=label, box=box, mask=mask, is_crowd=is_crowd) for label in labels]
+
+    def _read_labels(self, row: Row, field_name: str, place: RowPlace) -> list[str]:
+        """Return the category's name, or the expressions; a crowd region has none, and keeps the category's."""
         category = row.get("category_id")
         if not isinstance(category, int | str) or category not in self.index.categories:
             message = f"{quote(category)} is not among the file's categories"
             place.refuse(f"{field_name}.category_id", "unknown-category", message)
-        box = read_box(
-            row.get("bbox"),
-            BoxFormat.xywh_pixels,
-            size,
-            f"{field_name}.bbox",
-            place,
-            bad_boxes=self.settings.bad_boxes,
-        )
-        if box is None:
-            return None
-        is_crowd = read_flag(row.get("iscrowd", 0), f"{field_name}.iscrowd", place)
-        mask = self._read_mask(row, size, field_name, place)
-        return Instance(label=self.index.categories[category], box=box, mask=mask, is_crowd=is_crowd)
+        if self.settings.expressions is None or row.get("iscrowd"):
+            return [self.index.categories[category]]
+        return read_expressions(row.get(self.settings.expressions), f"{field_name}.{self.settings.expressions}", place)
+
+    def _read_box(
+        self, row: Row, mask: Mask | None, size: tuple[int, int], field_name: str, place: RowPlace
+    ) -> Box | None:
+        if row.get("bbox") is None and mask is not None:
+            return box_of_mask(mask)
+        where, bad_boxes = f"{field_name}.bbox", self.settings.bad_boxes
+        return read_box(row.get("bbox"), BoxFormat.xywh_pixels, size, where, place, bad_boxes=bad_boxes)
 
     def _read_mask(self, row: Row, size: tuple[int, int], field_name: str, place: RowPlace) -> Mask | None:
         segmentation = row.get("segmentation")
@@ -130,6 +142,25 @@ class CocoSource:
         if not self.settings.masks or segmentation is None or segmentation == []:
             return None
         return read_mask(segmentation, size, None, f"{field_name}.segmentation", place)
+
+
+def read_expressions(value: object, field_name: str, place: RowPlace) -> list[str]:
+    """Return the expressions of one object, each once.
+
+    Raises:
+        BadSampleError: If there is none, or one is no text.
+    """
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values:
+        place.refuse(field_name, "missing-expression", "holds no expression: leave the object out, or describe it")
+    texts = [_text_of(one) if isinstance(one, Mapping) else one for one in values]
+    named = [read_text(text, f"{field_name}[{number}]", place) for number, text in enumerate(texts)]
+    return list(dict.fromkeys(named))
+
+
+def _text_of(sentence: Mapping[str, object]) -> object:
+    """Return the text of one of RefCOCO's sentences: as it was typed, or else as it was cleaned."""
+    return sentence.get("raw", sentence.get("sent"))
 
 
 def _name(row: Mapping[str, object]) -> str:

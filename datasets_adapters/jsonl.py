@@ -4,6 +4,11 @@
     {"id": "7", "image": "cat.jpg", "width": 640, "height": 480, "captions": ["a cat"], "question": "what is it?",
      "answers": ["cat"], "text": "EXIT", "box_format": "xywh_pixels",
      "boxes": [{"label": "cat", "box": [10, 20, 300, 200], "mask": [[10, 20, 310, 20, 160, 220]], "is_crowd": false}]}
+    {"images": ["left.jpg", "right.jpg"], "question": "is there a dog in both?", "answers": ["True"]}
+    {"frames": "clips/0001", "captions": ["a man runs"]}
+
+Several images are shown in their order; boxes refer to the first one. `frames` names a folder, whose images follow one
+another by the numbers in their names (or is a list of files, as `images`).
 
 A line is read when it is asked for; opening a file finds the lines, their ids and their labels.
 """
@@ -18,6 +23,7 @@ from datasets_adapters.jsonl_rows import RowRules, read_row
 from datasets_adapters.paths import SPLIT, existing_file, existing_folder
 from datasets_adapters.rows import RowPlace
 from datasets_adapters.strict_json import StrictJsonError, parse_json
+from finetune.settings import at_least
 from finetune.types import Sample
 
 
@@ -33,6 +39,8 @@ class JsonLines:
         bad_boxes: refuse a line with a box that leaves the image or is empty, or repair (clip, drop).
         labels: Every label, in the order of detection prefixes; empty: those found in both splits, sorted.
         allow_empty_suffix: Whether "" is a suffix (nothing to detect) rather than a missing annotation.
+        frame_stride: Of the images in a folder of frames, take the first one and every so many after it;
+            data.num_images then says how many of them are shown.
     """
 
     root: str
@@ -45,6 +53,10 @@ class JsonLines:
     bad_boxes: BadBoxes = BadBoxes.refuse
     labels: list[str] = field(default_factory=list)
     allow_empty_suffix: bool = False
+    frame_stride: int = 1
+
+    def __post_init__(self) -> None:
+        at_least("frame_stride", self.frame_stride, 1)
 
     def open(self, split: str) -> "JsonLinesSource":
         """Open one split.
@@ -67,6 +79,7 @@ class JsonLines:
             bad_boxes=self.bad_boxes,
             label_set=tuple(self.labels) or tuple(sorted(labels)),
             allow_empty_suffix=self.allow_empty_suffix,
+            frame_stride=self.frame_stride,
         )
         return JsonLinesSource(index=index, rules=rules)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
-from datasets_adapters.masks import read_mask
-from datasets_adapters.paths import find_file, stored_size
+from datasets_adapters.masks import box_of_mask, read_mask
+from datasets_adapters.paths import find_file, find_frames, stored_size
 from datasets_adapters.rows import (
     RowPlace,
     check_fields,
@@ -18,6 +18,7 @@ from datasets_adapters.rows import (
     read_size,
     read_text,
 )
+from finetune.geometry import Box
 from finetune.masks import Mask
 from finetune.names import hint
 from finetune.types import ImageFile, Instance, Sample
@@ -25,6 +26,8 @@ from finetune.types import ImageFile, Instance, Sample
 _FIELDS = (
     "id",
     "image",
+    "images",
+    "frames",
     "width",
     "height",
     "prefix",
@@ -36,6 +39,7 @@ _FIELDS = (
     "box_format",
     "boxes",
 )
+_IMAGE_FIELDS = ("image", "images", "frames")
 _BOX_FIELDS = ("label", "box", "mask", "is_crowd")
 
 
@@ -48,6 +52,7 @@ class RowRules:
     bad_boxes: BadBoxes
     label_set: tuple[str, ...]
     allow_empty_suffix: bool
+    frame_stride: int = 1
 
 
 def read_row(row: Mapping[str, object], rules: RowRules, origin: str) -> Sample:
@@ -97,19 +102,36 @@ def _read_list(row: Mapping[str, object], name: str, place: RowPlace) -> list[ob
 
 
 def _read_images(row: Mapping[str, object], rules: RowRules, place: RowPlace) -> tuple[ImageFile, ...]:
-    value = row.get("image")
-    if value is None:
+    given = [name for name in _IMAGE_FIELDS if row.get(name) is not None]
+    if not given:
         place.refuse("image", "missing-field", f"is missing: give the image's name, seen from {rules.image_folder}")
+    if len(given) > 1:
+        place.refuse(given[1], "two-fields", f"stands beside {given[0]}: give one of {', '.join(_IMAGE_FIELDS)}")
+    field_name = given[0]
+    names = _read_names(row[field_name], field_name, rules, place)
+    return tuple(ImageFile(name=n, path=find_file(rules.image_folder, n, field_name, place)) for n in names)
+
+
+def _read_names(value: object, field_name: str, rules: RowRules, place: RowPlace) -> list[str]:
+    """Return the names of a row's images, in order: of `frames`, every so many files of a folder."""
+    if field_name == "frames" and isinstance(value, str):
+        return find_frames(rules.image_folder, value, field_name, place)[:: rules.frame_stride]
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        place.refuse("image", "wrong-type", f"must be a file name or a list of them, got {quote(value)}")
-    return tuple(ImageFile(name=n, path=find_file(rules.image_folder, n, "image", place)) for n in names)
+        what = "a folder or a list of file names" if field_name == "frames" else "a file name or a list of them"
+        place.refuse(field_name, "wrong-type", f"must be {what}, got {quote(value)}")
+    return names
 
 
 def _needs_size(boxes: list[object], row: Mapping[str, object], rules: RowRules, place: RowPlace) -> bool:
     """Whether something is in pixels of an image whose size the row does not give."""
     has_masks = any(isinstance(box, Mapping) and box.get("mask") is not None for box in boxes)
     return has_masks or _read_format(row, rules, place).unit == "pixels"
+
+
+def _has_boxes(boxes: list[object]) -> bool:
+    """Whether a box is written down; with a mask it need not be."""
+    return not all(isinstance(box, Mapping) and box.get("box") is None and box.get("mask") for box in boxes)
 
 
 def _read_format(row: Mapping[str, object], rules: RowRules, place: RowPlace) -> BoxFormat:
@@ -127,10 +149,10 @@ def _read_format(row: Mapping[str, object], rules: RowRules, place: RowPlace) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """What all boxes of one line share."""
+    """What all boxes of one line share. `box_format` is None where masks say where everything is."""
 
     rules: RowRules
-    box_format: BoxFormat
+    box_format: BoxFormat | None
     image_size: tuple[int, int] | None
     place: RowPlace
 
@@ -140,7 +162,8 @@ def _read_boxes(
 ) -> tuple[Instance, ...]:
     if not boxes:
         return ()
-    frame = _Frame(rules=rules, box_format=_read_format(row, rules, place), image_size=size, place=place)
+    box_format = _read_format(row, rules, place) if _has_boxes(boxes) else None
+    frame = _Frame(rules=rules, box_format=box_format, image_size=size, place=place)
     instances = [_read_instance(value, frame, f"boxes[{index}]") for index, value in enumerate(boxes)]
     return tuple(instance for instance in instances if instance is not None)
 
@@ -155,18 +178,19 @@ def _read_instance(value: object, frame: _Frame, field_name: str) -> Instance | 
     if label not in labels:
         message = f"{quote(label)} is not among dataset.labels; {hint(label, labels)}"
         place.refuse(f"{field_name}.label", "unknown-label", message)
-    box = read_box(
-        value.get("box"),
-        frame.box_format,
-        frame.image_size,
-        f"{field_name}.box",
-        place,
-        bad_boxes=frame.rules.bad_boxes,
-    )
-    if box is None:
-        return None
     is_crowd = read_flag(value.get("is_crowd", False), f"{field_name}.is_crowd", place)
-    return Instance(label=label, box=box, mask=_read_own_mask(value, frame, field_name), is_crowd=is_crowd)
+    mask = _read_own_mask(value, frame, field_name)
+    box = _read_own_box(value, mask, frame, field_name)
+    return None if box is None else Instance(label=label, box=box, mask=mask, is_crowd=is_crowd)
+
+
+def _read_own_box(value: Mapping[str, object], mask: Mask | None, frame: _Frame, field_name: str) -> Box | None:
+    """Return the box that is written down, or else the mask's own."""
+    if value.get("box") is None and mask is not None:
+        return box_of_mask(mask)
+    assert frame.box_format is not None, "a line with boxes has their format read"
+    where, bad_boxes = f"{field_name}.box", frame.rules.bad_boxes
+    return read_box(value.get("box"), frame.box_format, frame.image_size, where, frame.place, bad_boxes=bad_boxes)
 
 
 def _read_own_mask(value: Mapping[str, object], frame: _Frame, field_name: str) -> Mask | None:

@@ -1,23 +1,30 @@
-"""Masks as data sets write them: polygons, COCO run lengths, or a PNG beside the image.
+"""Masks as data sets write them: polygons, COCO run lengths, or PNG files beside the image.
 
 [[x1, y1, x2, y2, x3, y3, …], …]              polygons in pixels; one alone may stand without the outer list
 {"size": [height, width], "counts": [4, 2, …]}   run lengths, column by column, background first
 {"size": [height, width], "counts": "PYZ0…"}     the same, compressed
 {"png": "masks/7.png"}                        a grey image of the same size; everything but 0 is inside
+{"label_map": "maps/7.png", "value": 3}       one image for many masks: its pixels that are 3 (grey or palette index)
+{"label_map": "maps/7.png", "value": [0, 128, 64]}   the same for a map in colour: [red, green, blue]
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Shaped
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from datasets_adapters.paths import find_file
 from datasets_adapters.rows import RowPlace, check_fields, quote, read_number
+from finetune.geometry import Box
 from finetune.masks import Mask
 
 # Drawing a polygon takes memory in proportion to its outline, so one far outside the image is refused, not clipped.
 _FARTHEST_OUTSIDE = 1.0
+_GREY_MODES = ("1", "L", "P", "I", "I;16")
+_LABEL_MAP_FIELDS = ("label_map", "value")
 
 
 def read_mask(
@@ -37,11 +44,14 @@ def read_mask(
     elif isinstance(value, Mapping) and "png" in value and mask_folder is not None:
         check_fields(value, ("png",), f"{field_name}.", place)
         mask = _read_png(value["png"], image_size, mask_folder, f"{field_name}.png", place)
+    elif isinstance(value, Mapping) and "label_map" in value and mask_folder is not None:
+        check_fields(value, _LABEL_MAP_FIELDS, f"{field_name}.", place)
+        mask = _read_label_map(value, image_size, mask_folder, field_name, place)
     elif isinstance(value, Mapping):
         check_fields(value, ("size", "counts"), f"{field_name}.", place)
         mask = _read_run_lengths(value, image_size, field_name, place)
     else:
-        place.refuse(field_name, "wrong-type", f"must be polygons or run lengths, got {quote(value)}")
+        place.refuse(field_name, "wrong-type", f"must be polygons, run lengths or a file, got {quote(value)}")
     if mask.area_pixels == 0:
         place.refuse(field_name, "empty-mask", "covers no pixel: remove the object or mend its mask")
     return mask
@@ -117,20 +127,62 @@ def _decompress(text: str | bytes, field_name: str, place: RowPlace) -> list[int
     return runs
 
 
-def _read_png(value: object, image_size: tuple[int, int], folder: Path, field_name: str, place: RowPlace) -> Mask:
-    if not isinstance(value, str):
-        place.refuse(field_name, "wrong-type", f"must be a file name, got {quote(value)}")
-    path = find_file(folder, value, field_name, place)
+def box_of_mask(mask: Mask) -> Box:
+    """Return the smallest box around the pixels of a mask that has some."""
+    x, y, width, height = coco_mask.toBbox({"size": [mask.height, mask.width], "counts": mask.counts}).tolist()
+    return Box.from_xywh_pixels(x, y, width, height, image_size=(mask.height, mask.width))
+
+
+def read_label_map(
+    path: Path, image_size: tuple[int, int], field_name: str, place: RowPlace, *, modes: Sequence[str] = _GREY_MODES
+) -> Shaped[np.ndarray, "h w *channels"]:
+    """Return the values of a PNG, one a pixel (palette indices as they are), or three of a map in colour.
+
+    Args:
+        image_size: (height, width) that it must have.
+        modes: Pillow's names of what the values may be.
+
+    Raises:
+        BadSampleError: If it cannot be read, has another size, or other values.
+    """
     height, width = image_size
     try:
         with Image.open(path, formats=("PNG",)) as image:
             if image.size != (width, height):
-                message = f"{quote(value)} is {image.width} x {image.height}, its image is {width} x {height}"
+                message = f"{quote(path.name)} is {image.width} x {image.height}, its image is {width} x {height}"
                 place.refuse(field_name, "mask-size", message)
-            if image.mode not in ("1", "L", "P", "I", "I;16"):
-                message = f"{quote(value)} has mode {image.mode}; a mask is a grey or palette PNG"
-                place.refuse(field_name, "mask-mode", message)
-            pixels = np.asarray(image)
+            if image.mode not in modes:
+                form = "a grey or palette PNG" if modes == _GREY_MODES else f"a PNG of mode {' or '.join(modes)}"
+                place.refuse(field_name, "mask-mode", f"{quote(path.name)} has mode {image.mode}; it must be {form}")
+            return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        place.refuse(field_name, "unreadable-image", f"{quote(value)} cannot be read: {error}")
-    return Mask.from_array((pixels != 0).astype(np.uint8))
+        place.refuse(field_name, "unreadable-image", f"{quote(path.name)} cannot be read: {error}")
+
+
+def _read_png(value: object, image_size: tuple[int, int], folder: Path, field_name: str, place: RowPlace) -> Mask:
+    path = _find_png(value, folder, field_name, place)
+    return Mask.from_array((read_label_map(path, image_size, field_name, place) != 0).astype(np.uint8))
+
+
+def _read_label_map(
+    value: Mapping[str, object], image_size: tuple[int, int], folder: Path, field_name: str, place: RowPlace
+) -> Mask:
+    path = _find_png(value["label_map"], folder, f"{field_name}.label_map", place)
+    wanted = value.get("value")
+    colour = wanted if isinstance(wanted, list | tuple) and len(wanted) == 3 else None
+    if not all(type(number) is int and number >= 0 for number in colour or [wanted]):
+        message = f"must be a whole number, or [red, green, blue] of a map in colour, got {quote(wanted)}"
+        place.refuse(f"{field_name}.value", "wrong-type", message)
+    modes = _GREY_MODES if colour is None else ("RGB",)
+    values = read_label_map(path, image_size, f"{field_name}.label_map", place, modes=modes)
+    is_inside = values == wanted if colour is None else (values == np.array(colour)).all(axis=-1)
+    if not is_inside.any():
+        message = f"no pixel of {quote(path.name)} has this value: remove the object or mend its map"
+        place.refuse(f"{field_name}.value", "empty-mask", message)
+    return Mask.from_array(is_inside.astype(np.uint8))
+
+
+def _find_png(value: object, folder: Path, field_name: str, place: RowPlace) -> Path:
+    if not isinstance(value, str):
+        place.refuse(field_name, "wrong-type", f"must be a file name, got {quote(value)}")
+    return find_file(folder, value, field_name, place)

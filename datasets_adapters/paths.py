@@ -13,6 +13,7 @@ from typing import NoReturn
 from PIL import Image
 
 from datasets_adapters.rows import RowPlace, quote
+from finetune.data.image_folder import images_in
 from finetune.types import IMAGE_FORMATS, ImageBytes, ImageFile
 
 # Stands for the split's name in settings that hold paths. Hydra and shells take it unquoted, unlike braces.
@@ -69,18 +70,25 @@ def find_file(folder: Path, name: str, field_name: str, place: RowPlace) -> Path
         BadSampleError: If the name could lead elsewhere (absolute, `..`, `~`, an address, a link out of the folder), or
             no such file is there.
     """
-    _check_name(name, field_name, place)
-    path = folder / name
-    try:
-        real = os.path.realpath(path, strict=True)
-        mode = os.stat(real).st_mode
-    except OSError as error:
-        _refuse_unreadable(folder, name, error, field_name, place)
-    if not Path(real).is_relative_to(os.path.realpath(folder)):
-        place.refuse(field_name, "path-outside-folder", f"{quote(name)} is a link that leaves {folder}: copy the file")
+    path, mode = _find(folder, name, field_name, place)
     if not stat.S_ISREG(mode):
         place.refuse(field_name, "not-a-file", f"{quote(name)} is not a regular file")
     return path
+
+
+def find_frames(folder: Path, name: str, field_name: str, place: RowPlace) -> list[str]:
+    """Return the images of a folder that a row names, in the order of their numbers, as names seen from `folder`.
+
+    Raises:
+        BadSampleError: As `find_file`, or if the folder holds no image.
+    """
+    path, mode = _find(folder, name, field_name, place)
+    if not stat.S_ISDIR(mode):
+        place.refuse(field_name, "not-a-folder", f"{quote(name)} is not a folder: name the one that holds the frames")
+    names = [str(image.relative_to(folder)) for image in images_in(path)]
+    if not names:
+        place.refuse(field_name, "no-frames", f"{quote(name)} holds no image: check the folder")
+    return names
 
 
 def stored_size(image: ImageFile | ImageBytes, field_name: str, place: RowPlace) -> tuple[int, int]:
@@ -106,6 +114,20 @@ def stored_size(image: ImageFile | ImageBytes, field_name: str, place: RowPlace)
         )
         place.refuse(field_name, "ambiguous-orientation", message)
     return height, width
+
+
+def _find(folder: Path, name: str, field_name: str, place: RowPlace) -> tuple[Path, int]:
+    """Return what a row names, inside `folder`, and what kind it is (`st_mode`)."""
+    _check_name(name, field_name, place)
+    path = folder / name
+    try:
+        real = os.path.realpath(path, strict=True)
+        mode = os.stat(real).st_mode
+    except OSError as error:
+        _refuse_unreadable(folder, name, error, field_name, place)
+    if not Path(real).is_relative_to(os.path.realpath(folder)):
+        place.refuse(field_name, "path-outside-folder", f"{quote(name)} is a link that leaves {folder}: copy the file")
+    return path, mode
 
 
 def _check_name(name: str, field_name: str, place: RowPlace) -> None:

@@ -21,11 +21,13 @@ COLOURS: Mapping[str, Colour] = {
     "cyan": (28, 176, 196),
     "pink": (240, 120, 176),
 }
-BACKGROUNDS = ("flat", "gradient", "noise", "stripes")
+BACKGROUNDS = ("flat", "gradient", "noise", "stripes", "checks", "night")
 
 _SUPERSAMPLING = 4
 _INK: Colour = (20, 20, 20)
 _OUTLINE: Colour = (252, 252, 252)
+# The share of a night's pixels that shine.
+_STARS = 0.02
 
 
 def _regular(num_corners: int, *, start: float) -> list[tuple[float, float]]:
@@ -157,6 +159,12 @@ def _paint_background(background: Background, image_size: int) -> Float[np.ndarr
     if background.kind == "noise":
         noise = np.random.default_rng(background.noise_seed).random((image_size, image_size, 1), dtype=np.float32)
         return first + (second - first) * noise
+    if background.kind == "night":
+        is_star = np.random.default_rng(background.noise_seed).random((image_size, image_size, 1)) < _STARS
+        return np.where(is_star, second, first)
+    if background.kind == "checks":
+        number = np.floor(np.arange(image_size, dtype=np.float32) / background.period)
+        return _between(first, second, (number[:, None] + number[None, :]) % 2)
     angle = math.radians(background.angle)
     ramp = np.arange(image_size, dtype=np.float32)
     distance = ramp[None, :] * math.cos(angle) + ramp[:, None] * math.sin(angle)
@@ -164,8 +172,14 @@ def _paint_background(background: Background, image_size: int) -> Float[np.ndarr
         share = (distance - distance.min()) / max(1e-6, float(distance.max() - distance.min()))
     else:
         share = (np.floor(distance / background.period) % 2).astype(np.float32)
-    striped: Float[np.ndarray, "h w 3"] = first + (second - first) * share[..., None].astype(np.float32)
-    return striped
+    return _between(first, second, share.astype(np.float32))
+
+
+def _between(
+    first: Float[np.ndarray, "3"], second: Float[np.ndarray, "3"], share: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    mixed: Float[np.ndarray, "h w 3"] = first + (second - first) * share[..., None]
+    return mixed
 
 
 def _blend(pixels: Float[np.ndarray, "h w 3"], patch: Patch, colour: Colour) -> None:

@@ -139,6 +139,8 @@ def _draw_shape(ingredients: Ingredients, rng: np.random.Generator) -> Shape:
 
 def _choose_background(ingredients: Ingredients, rng: np.random.Generator) -> Background:
     kind, first, second = _choose(ingredients.backgrounds, rng), _pale(rng), _pale(rng)
+    if kind == "night":
+        first = _dark(first)
     angle, period = _uniform((0, 180), rng), _uniform((0.05, 0.15), rng) * ingredients.image_size
     noise_seed = int(rng.integers(2**31))
     # What a kind does not read is 0, so that scenes that look the same are the same.
@@ -147,8 +149,8 @@ def _choose_background(ingredients: Ingredients, rng: np.random.Generator) -> Ba
         first=first,
         second=first if kind == "flat" else second,
         angle=angle if kind in ("gradient", "stripes") else 0.0,
-        period=period if kind == "stripes" else 0.0,
-        noise_seed=noise_seed if kind == "noise" else 0,
+        period=period if kind in ("stripes", "checks") else 0.0,
+        noise_seed=noise_seed if kind in ("noise", "night") else 0,
     )
 
 
@@ -157,6 +159,11 @@ def _pale(rng: np.random.Generator) -> Colour:
     grey = rng.integers(165, 236)
     red, green, blue = (grey + rng.integers(-14, 15, size=3)).tolist()
     return red, green, blue
+
+
+def _dark(pale: Colour) -> Colour:
+    red, green, blue = pale
+    return red // 5, green // 5, blue // 4
 
 
 def _is_inside(patch: Patch) -> Bool[np.ndarray, "h w"]:

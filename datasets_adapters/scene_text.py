@@ -9,7 +9,14 @@ from datasets_adapters.scene_drawing import Shape, Word
 from datasets_adapters.scene_layout import LARGE_RADIUS, Scene
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_BACKGROUNDS = {"flat": "plain", "gradient": "shaded", "noise": "noisy", "stripes": "striped"}
+_BACKGROUNDS = {
+    "flat": "plain",
+    "gradient": "shaded",
+    "noise": "noisy",
+    "stripes": "striped",
+    "checks": "chequered",
+    "night": "starry",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

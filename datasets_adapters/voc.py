@@ -3,21 +3,29 @@
     ImageSets/Main/train.txt    BloodImage_00001
     Annotations/BloodImage_00001.xml
     JPEGImages/BloodImage_00001.jpg
+    SegmentationObject/BloodImage_00001.png    where there is one: pixels of the n-th object of the XML file are n
 
 VOC counts pixels from 1 and includes both ends: a box from 1 to 640 covers all of a 640 pixel row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
+from datasets_adapters.masks import read_label_map
 from datasets_adapters.paths import check_case, existing_file, existing_folder, find_file
 from datasets_adapters.rows import RowPlace, quote, read_text
 from datasets_adapters.strict_xml import parse_xml
+from finetune.masks import Mask
 from finetune.names import hint
 from finetune.types import BadSampleError, ImageFile, Instance, Sample
+
+# The border that VOC draws around objects, which belongs to none.
+_VOID = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,9 @@ class Voc:
 
     Args:
         root: Folder that holds ImageSets, Annotations and JPEGImages.
+        list_folder: Folder of ImageSets with the lists of names: Main, or Segmentation for the images with masks.
         image_suffix: What follows a name in JPEGImages.
+        masks: Whether masks are read, for images that have a file in SegmentationObject.
         labels: Every label, in the order of detection prefixes; empty: those found in both splits, sorted.
         keep_difficult: Whether objects marked as difficult are read.
         bad_boxes: refuse an image with a box that leaves it or is empty, or repair (clip, drop).
@@ -35,7 +45,9 @@ class Voc:
     root: str
     train_split: str = "train"
     eval_split: str = "val"
+    list_folder: str = "Main"
     image_suffix: str = ".jpg"
+    masks: bool = True
     labels: list[str] = field(default_factory=list)
     keep_difficult: bool = True
     bad_boxes: BadBoxes = BadBoxes.refuse
@@ -50,16 +62,22 @@ class Voc:
         root = existing_folder("dataset.root", Path(self.root))
         for name in ("Annotations", "JPEGImages"):
             existing_folder("dataset.root", root / name)
-        names = _read_names(root, split)
+        names = self._read_names(root, split)
         label_set = tuple(self.labels) or self._scan_labels(root, names, split)
         return VocSource(settings=self, names=names, label_set=label_set)
 
     def _scan_labels(self, root: Path, names: Sequence[str], split: str) -> tuple[str, ...]:
         everywhere = list(names)
         for other in {self.train_split, self.eval_split} - {split}:
-            if _list_of(root, other).is_file():
-                everywhere += _read_names(root, other)
+            if self._list_of(root, other).is_file():
+                everywhere += self._read_names(root, other)
         return tuple(sorted({label for name in everywhere for label in _labels(root, name)}))
+
+    def _list_of(self, root: Path, split: str) -> Path:
+        return root / "ImageSets" / self.list_folder / f"{split}.txt"
+
+    def _read_names(self, root: Path, split: str) -> tuple[str, ...]:
+        return _read_names(self._list_of(root, split), split)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +110,10 @@ class VocSource:
         path = find_file(root / "JPEGImages", photograph, "image", place)
         annotation = _read_annotation(root, name)
         size = (_read_pixels(annotation, "size/height", place), _read_pixels(annotation, "size/width", place))
+        masks = self._read_masks(root, name, size, place)
         objects = [
-            self._read_object(o, size, f"object[{i}]", place) for i, o in enumerate(annotation.findall("object"))
+            self._read_object(o, size, masks.get(i + 1), f"object[{i}]", place)
+            for i, o in enumerate(annotation.findall("object"))
         ]
         return Sample(
             sample_id=name,
@@ -105,7 +125,19 @@ class VocSource:
             notes=place.notes,
         )
 
-    def _read_object(self, node: Element, size: tuple[int, int], field_name: str, place: RowPlace) -> Instance | None:
+    def _read_masks(self, root: Path, name: str, size: tuple[int, int], place: RowPlace) -> Mapping[int, Mask]:
+        """Return the masks by the object's number, from 1; none where the image has no file of them."""
+        folder = root / "SegmentationObject"
+        if not self.settings.masks or not (folder / f"{name}.png").exists():
+            return {}
+        path = find_file(folder, f"{name}.png", "SegmentationObject", place)
+        values = read_label_map(path, size, "SegmentationObject", place)
+        numbers = [int(number) for number in np.unique(values) if number not in (0, _VOID)]
+        return {number: Mask.from_array((values == number).astype(np.uint8)) for number in numbers}
+
+    def _read_object(
+        self, node: Element, size: tuple[int, int], mask: Mask | None, field_name: str, place: RowPlace
+    ) -> Instance | None:
         """Read one object; None where the settings leave it out."""
         label = read_text((node.findtext("name") or "").strip(), f"{field_name}.name", place)
         if label not in self.label_set:
@@ -119,19 +151,15 @@ class VocSource:
         numbers = [left - 1, top - 1, right, bottom]
         bad_boxes = self.settings.bad_boxes
         box = read_box(numbers, BoxFormat.xyxy_pixels, size, f"{field_name}.bndbox", place, bad_boxes=bad_boxes)
-        return None if box is None else Instance(label=label, box=box)
+        return None if box is None else Instance(label=label, box=box, mask=mask)
 
 
 def _place(name: str) -> RowPlace:
     return RowPlace(origin=f"Annotations/{name}.xml", sample_id=name)
 
 
-def _list_of(root: Path, split: str) -> Path:
-    return root / "ImageSets" / "Main" / f"{split}.txt"
-
-
-def _read_names(root: Path, split: str) -> tuple[str, ...]:
-    path = existing_file(f"dataset split {split!r}", _list_of(root, split))
+def _read_names(path: Path, split: str) -> tuple[str, ...]:
+    existing_file(f"dataset split {split!r}", path)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

@@ -7,16 +7,19 @@ there, a model's folder that is none, adapters on parts that are frozen. Only th
 from collections.abc import Callable
 from pathlib import Path
 
+from finetune.commands.mask_codec import check_base_codec, warn_of_codec
 from finetune.commands.preflight import check_training, page_of, require_writable, require_writable_file
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
-from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand
+from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand, VerifyCommand
 from finetune.config.replay import CommandLine
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, Mixture, MixturePart, select
+from finetune.evaluate.division import Divides, divide
 from finetune.export.placing import require_replaceable
 from finetune.export.preprocessing import check_same_pixels
-from finetune.model.choices import LocalModel
+from finetune.model.choices import LocalModel, NpzModel
 from finetune.types import Dataset
+from finetune.verification.pair import check_pair
 
 # A run with one task has one ingredient, and nothing to tell it apart from.
 SINGLE = ""
@@ -29,9 +32,10 @@ def train(config: RunConfig, line: CommandLine) -> None:
         line: What was typed, kept with the run for later commands.
     """
     check_choices(config)
+    warn_of_codec(config)
     require_resumable(config)
     training = open_ingredients(config, lambda dataset: dataset.train_split)
-    evaluation = open_ingredients(config, lambda dataset: dataset.eval_split)
+    evaluation = open_ingredients(config, lambda dataset: dataset.eval_split, is_asked=True)
     check_training(config, training, evaluation)
     require_writable(run_folder(config), "runs")
     from finetune.commands.training import train as start
@@ -44,7 +48,7 @@ def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
     check_choices(config)
     if command.run is not None:
         require_same_weights(config)
-    evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split)
+    evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split, is_asked=True)
     require_writable(run_folder(config), "runs")
     from finetune.commands.evaluation import evaluate as start
 
@@ -58,21 +62,24 @@ def predict(config: RunConfig, command: PredictCommand) -> None:
         require_same_weights(config)
     if command.to is not None:
         require_writable_file(Path(command.to), "to")
+    if command.drawings is not None:
+        require_writable(Path(command.drawings), "drawings")
     if command.images:
         from finetune.commands.given_images import ingredients_of
 
         evaluation = ingredients_of(config, command)
     else:
-        evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split)
+        evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split, is_asked=True)
     from finetune.commands.prediction import predict as start
 
     start(config, command, evaluation)
 
 
 def export(config: RunConfig, command: ExportCommand) -> None:
-    """Write a run's weights as an adapter or as a whole model."""
+    """Write a run's weights as an adapter or as a whole model, or a base model in another format."""
     check_choices(config)
-    require_same_weights(config)
+    if command.run is not None:
+        require_same_weights(config)
     if command.to is not None:
         require_replaceable(Path(command.to))
         require_writable(Path(command.to).absolute().parent, "to")
@@ -101,6 +108,14 @@ def doctor(config: RunConfig) -> None:
     start(config, training)
 
 
+def verify(config: RunConfig, command: VerifyCommand) -> None:
+    """Compare what this project computes with what the original did; nothing of the run's settings takes part."""
+    check_pair(Path(command.npz), Path(command.expected))
+    from finetune.commands.verification import verify as start
+
+    start(command)
+
+
 def check_choices(config: RunConfig) -> None:
     """Let every choice refuse what it can refuse by itself, and what two settings contradict each other in.
 
@@ -112,28 +127,43 @@ def check_choices(config: RunConfig) -> None:
     config.optimizer.check()
     if isinstance(config.model, LocalModel):
         check_same_pixels(Path(config.model.path), config.data)
+    check_base_codec(config)
+    if isinstance(config.model, NpzModel):
+        check_same_pixels(config.model.weights_folder, config.data)
 
 
-def open_ingredients(config: RunConfig, split_of: Callable[[Dataset], str]) -> tuple[Ingredient, ...]:
+def open_ingredients(
+    config: RunConfig, split_of: Callable[[Dataset], str], *, is_asked: bool = False
+) -> tuple[Ingredient, ...]:
     """Open one split of the run's data set, or of every part of a mixture.
 
     Rows that a recipe does not want are left out here, which reads every row once (not its image).
+
+    Args:
+        is_asked: Whether the model is asked about the samples, and not trained on them: then a sample with several
+            questions becomes several.
 
     Raises:
         ValueError: If a data set or a split is not there, or nothing is left of it.
     """
     if not isinstance(config.recipe, Mixture):
-        return (_open(SINGLE, MixturePart(recipe=config.recipe), config.dataset, split_of),)
-    return tuple(_open(name, part, config.dataset, split_of) for name, part in config.recipe.parts.items())
+        parts = {SINGLE: MixturePart(recipe=config.recipe)}
+    else:
+        parts = config.recipe.parts
+    return tuple(_open(name, part, config.dataset, split_of, is_asked=is_asked) for name, part in parts.items())
 
 
-def _open(name: str, part: MixturePart, run_dataset: Dataset, split_of: Callable[[Dataset], str]) -> Ingredient:
+def _open(
+    name: str, part: MixturePart, run_dataset: Dataset, split_of: Callable[[Dataset], str], *, is_asked: bool
+) -> Ingredient:
     dataset = run_dataset if part.dataset is None else part.dataset
     split = split_of(dataset)
     source = dataset.open(split)
     takes_part = part.recipe.selection()
     if takes_part is not None:
         source = select(source, takes_part)
+    if is_asked and isinstance(part.recipe, Divides):
+        source = divide(source, part.recipe)
     if len(source) == 0:
         where = f"recipe.parts.{name}: " if name else ""
         raise ValueError(f"{where}the split {split} has no sample that takes part in the task")

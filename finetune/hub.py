@@ -16,7 +16,7 @@ TransportError: type[Exception] = HTTPError
 _SECONDS = 2.5
 
 
-def hub_problem(repository: str, *, kind: Literal["model", "dataset"]) -> str | None:
+def hub_problem(repository: str, *, kind: Literal["model", "dataset", "space"]) -> str | None:
     """Ask for a repository's newest commit; say why no answer came, or None for any answer, a refusal included.
 
     HF_HUB_ETAG_TIMEOUT, the client's own setting, gives a slow network more seconds.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from pycocotools import mask as coco_mask
 
 
@@ -68,3 +68,11 @@ class Mask:
 
     def _as_coco(self) -> dict[str, object]:
         return {"size": [self.height, self.width], "counts": self.counts}
+
+
+def mask_overlaps(first: Sequence[Mask], second: Sequence[Mask]) -> Float64[np.ndarray, "first second"]:
+    """Return the IoU of every mask with every other of the same image, 0 where neither has a pixel."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    one, two = [mask._as_coco() for mask in first], [mask._as_coco() for mask in second]
+    return np.nan_to_num(np.asarray(coco_mask.iou(one, two, [0] * len(two)), dtype=np.float64), nan=0.0)

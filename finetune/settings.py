@@ -71,6 +71,8 @@ class DataSettings:
         resize: Pixels of the original or of the Hugging Face processor; exports carry it.
         antialias: Whether `reference` smooths when it shrinks (some of the original's recipes do not).
         max_text_tokens: Longest prefix + newline + suffix + EOS, in tokens; BOS is not counted.
+        num_images: Images of every example: a row with more shows its first ones, a row with fewer begins again from
+            its first; None: as many as each row has.
         row_tokens: None: one example a row. A number: pack whole examples into rows of so many tokens.
         boxes_drawn_on: Which orientation annotations refer to.
         background: Grey level (0..255) put under transparent pixels.
@@ -83,6 +85,7 @@ class DataSettings:
     antialias: bool = True
     max_text_tokens: int = 128
     on_overlong: OnOverlong = OnOverlong.refuse
+    num_images: int | None = None
     row_tokens: int | None = None
     on_bad_sample: OnBadSample = OnBadSample.stop
     max_skips: int = 1000
@@ -93,6 +96,8 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         at_least("max_text_tokens", self.max_text_tokens, 2)
+        if self.num_images is not None:
+            at_least("num_images", self.num_images, 1)
         if self.row_tokens is not None:
             at_least("row_tokens", self.row_tokens, 1)
         at_least("max_skips", self.max_skips, 0)
@@ -103,11 +108,15 @@ class DataSettings:
             raise ValueError("antialias=false has no effect with resize=hf, which always smooths; set it to true")
 
     def check_rows(self, num_image_tokens: int) -> None:
-        """Refuse rows that could not hold the longest example.
+        """Refuse rows that could not hold the longest example; without data.num_images, the longest with one image.
+
+        Args:
+            num_image_tokens: Tokens of one image.
 
         Raises:
             ValueError: Naming the smallest number that would do.
         """
+        num_image_tokens *= self.num_images or 1
         longest = num_image_tokens + 1 + self.max_text_tokens
         if self.row_tokens is not None and self.row_tokens < longest:
             raise ValueError(
@@ -127,6 +136,8 @@ class TrainingSettings:
         epochs: Passes over the training split; None: given by `max_steps`.
         clip_norm: Largest global gradient norm; None: not clipped.
         label_smoothing: Share of the target spread over the real vocabulary, as in the original.
+        residual_dropout: Share of what each decoder layer's attention and MLP return that is dropped before it is
+            added, in training alone; the original's `llm.dropout`.
         precision: What matrix products are computed in; fp32 needs model.dtype=fp32.
     """
 
@@ -136,6 +147,7 @@ class TrainingSettings:
     epochs: float | None = None
     normalization: Normalization = Normalization.example
     label_smoothing: float = 0.0
+    residual_dropout: float = 0.0
     clip_norm: float | None = 1.0
     precision: Precision = Precision.fp32
     gradient_checkpointing: bool = False
@@ -156,6 +168,7 @@ class TrainingSettings:
         if self.epochs is not None:
             above("epochs", self.epochs, 0)
         between("label_smoothing", self.label_smoothing, 0, 0.999)
+        between("residual_dropout", self.residual_dropout, 0, 0.99)
         if self.clip_norm is not None:
             above("clip_norm", self.clip_norm, 0)
         at_least("log_every_steps", self.log_every_steps, 1)
@@ -173,7 +186,10 @@ class PartFlags:
 
 @dataclass(kw_only=True)
 class PartMultipliers:
-    """A factor on the learning rate for each part of the model."""
+    """A factor on the learning rate for each part of the model, and with it on the part's weight decay.
+
+    (The original's own factors, which none of its transfers sets, leave the decay alone.)
+    """
 
     image_encoder: float = 1.0
     connector: float = 1.0

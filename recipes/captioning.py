@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finetune.evaluate.metrics.answers import answer_metrics
 from finetune.evaluate.metrics.captioning import CaptionScores
 from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Metric, Prediction, Sample
@@ -55,8 +56,8 @@ class Captioning:
         return plain_text(text, sample)
 
     def metrics(self) -> Mapping[str, Metric]:
-        """Return CIDEr, BLEU and ROUGE-L."""
-        return {"captioning": CaptionScores(_captions_of)}
+        """Return CIDEr, BLEU and ROUGE-L, and the share of captions that equal a reference, letter by letter."""
+        return {"captioning": CaptionScores(_captions_of), **answer_metrics(("exact_match",), _captions_of)}
 
     def _prefix_of(self, sample: Sample) -> str:
         return sample.prefix if sample.prefix is not None else self.prefix.format(language=self.language)

@@ -23,6 +23,7 @@ def _offers(sample: Sample) -> dict[str, str]:
         "question and answers": ("vqa", sample.question is not None and bool(sample.answers)),
         "text": ("ocr", sample.text is not None),
         "boxes": ("detection", sample.instances is not None),
+        "masks": ("segmentation", any(instance.mask is not None for instance in sample.instances or ())),
         "prefix and suffix": ("verbatim", sample.prefix is not None and sample.suffix is not None),
     }
     return {what: recipe for what, (recipe, is_there) in offers.items() if is_there}

@@ -1,6 +1,6 @@
-"""Build the tokenizer of `model=tiny` into finetune/model/tiny_tokenizer: Gemma's rules over a small vocabulary.
+"""Build the tokenizer of `model=tiny` into finetune/model/tiny_checkpoint: Gemma's rules over a small vocabulary.
 
-    .venv/bin/python scripts/build_tiny_tokenizer.py [FOLDER]
+    .venv/bin/python scripts/build_tiny_checkpoint.py [FOLDER]
 
 The corpus is written below and drawn from a fixed seed, so the same versions of sentencepiece and transformers give the
 same files. Ids follow the real order: pad, eos, bos, unk, pieces, 1024 <loc>, 128 <seg>, and <image> last.
@@ -22,7 +22,7 @@ from finetune.tokens.tokenizer import IMAGE_TOKEN, LOCATION_TOKENS, SEGMENTATION
 
 NUM_PIECES = 1152
 NUM_SENTENCES = 12_000
-FOLDER = Path(__file__).parent.parent / "finetune" / "model" / "tiny_tokenizer"
+FOLDER = Path(__file__).parent.parent / "finetune" / "model" / "tiny_checkpoint"
 # What sentencepiece calls user-defined symbols: never split, never merged with a neighbour.
 WHOLE_PIECES = ["<mask>", "\n"]
 

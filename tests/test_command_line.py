@@ -20,6 +20,7 @@ from finetune.cli import run
 from finetune.config.commands import EvaluateCommand, ExportFormat
 from finetune.config.mistakes import known_settings
 from finetune.config.parse import parse
+from finetune.config.positional import POSITIONAL
 from finetune.config.register import COMMANDS, own_fields, register
 from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
@@ -64,6 +65,9 @@ def first_run() -> Path:
     return folder
 
 
+# The commands that take a run's settings.
+ABOUT_RUNS = [command for command in COMMANDS if command not in POSITIONAL]
+
 # The command line, and what the answer must say. `...` in front stands for "train".
 MISTAKES: list[tuple[str, str]] = [
     ("trian", "did you mean train?"),
@@ -75,7 +79,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train optimizer.lr=3e-4", "did you mean optimizer.learning_rate?"),
     ("train lr=3e-4", "optimizer.learning_rate"),
     ("train batch_size=4", "training.micro_batch_size"),
-    ("train model.generaton=1", "did you mean model.generation?"),
+    ("train model=tiny_random model.generaton=1", "did you mean model.generation?"),
     ("train model.variant=pt-224", "unknown setting model.variant"),
     ("train sead=3", "did you mean seed?"),
     ("train recip=ocr", "did you mean recipe?"),
@@ -83,7 +87,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train +foo=1", "unknown setting foo"),
     ("train +training.max_step=1", "did you mean training.max_steps"),
     ("train ++training.max_step=1", "did you mean training.max_steps"),
-    ("train +model.generaton=1", "did you mean model.generation"),
+    ("train model=tiny_random +model.generaton=1", "did you mean model.generation"),
     ("train +optimizer.momentum=0.9", "unknown setting optimizer.momentum"),
     ("train recipe=detektion", "there is no such choice; did you mean detection?"),
     ("train model=paligema-3b", "did you mean paligemma-3b"),
@@ -100,7 +104,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train training.max_steps=", "training.max_steps must be a whole number or null, got ''"),
     ("train training=3", "training must be a group of settings, got 3"),
     ("train seed=null", "seed must be a whole number, got None"),
-    ("train model.generation=two", "model.generation must be a whole number, got 'two'"),
+    ("train model=tiny_random model.generation=two", "model.generation must be a whole number, got 'two'"),
     ("train freeze.decoder=maybe", "freeze.decoder must be true or false, got 'maybe'"),
     ("train data.resize=bicubic", "data.resize must be one of reference, hf, got 'bicubic'"),
     ("train model.dtype=fp8", "model.dtype must be one of fp32, bf16, fp16, got 'fp8'"),
@@ -154,7 +158,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("evaluate splitt=test", "did you mean split?"),
     ("predict images=[a.png] split=test", "give images or split, not both"),
     ("predict images=3", "images must be a list such as [a,b], got 3"),
-    ("export", "run must be given: Folder of the run."),
+    ("export", "format=adapter needs run=<folder of a run>"),
     ("export run=runs/nowhere format=onnx", "there is no such folder"),
     ("inspect num_shown=-1", "num_shown must be at least 0"),
     ("doctor weights=best", "unknown setting weights"),
@@ -260,7 +264,7 @@ def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out == f"finetune {finetune.__version__}\n"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ABOUT_RUNS)
 def test_help_names_the_groups_with_their_choices_and_three_examples(
     command: str, capsys: pytest.CaptureFixture[str], repository: Path
 ) -> None:
@@ -274,6 +278,18 @@ def test_help_names_the_groups_with_their_choices_and_three_examples(
     assert all(len(line) <= 120 for line in text.splitlines() if not re.match(r"[a-z]+: ", line))
 
 
+@pytest.mark.parametrize("command", POSITIONAL)
+def test_help_of_a_command_that_takes_files_says_so_and_names_no_group(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"finetune {command} CHECKPOINT.npz EXPECTED.npz\n")
+    assert "recipe: " not in text
+    assert len(_examples(text, command)) == 3
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_of_the_help_works(
     command: str, capsys: pytest.CaptureFixture[str], assembly: Assembly, first_run: Path
@@ -285,7 +301,7 @@ def test_every_example_of_the_help_works(
         assert {call[0] for call in assembly.calls} == {command}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ABOUT_RUNS)
 def test_cfg_shows_every_setting_with_its_value(
     command: str, capsys: pytest.CaptureFixture[str], assembly: Assembly
 ) -> None:

@@ -82,7 +82,12 @@ def test_a_choice_composes_and_parses(path: Path) -> None:
 def test_an_experiment_holds_only_differences(path: Path) -> None:
     settings = load(path)
     overrides = [entry for entry in settings.pop("defaults", []) if isinstance(entry, dict)]
-    choices = [f"{key.split('/')[-1]}={value}" for entry in overrides for key, value in entry.items()]
+    # What an experiment adds to a mixture comes with a plus on the command line; what it replaces does not.
+    choices = [
+        f"{'' if key.startswith('override ') else '+'}{key.split('/')[-1]}={value}"
+        for entry in overrides
+        for key, value in entry.items()
+    ]
     without, with_it = compose("train", choices), compose("train", [title(path)])
     same = [name for name in leaves(settings) if OmegaConf.select(without, name) == OmegaConf.select(with_it, name)]
     assert not same, f"{path.name} repeats what holds without it: {same}"

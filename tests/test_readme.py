@@ -22,6 +22,7 @@ COMMANDS = [
 ]
 SHORT = [
     "debug=one_step",
+    "model=tiny_random",
     "model.vision_depth=1",
     "model.decoder_depth=1",
     "model.vision_width=32",
@@ -35,6 +36,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     here = tmp_path_factory.mktemp("workplace")
     _make_voc(here / "data" / "cells")
     _make_docs(here / "data" / "docs")
+    _make_coco(here / "data" / "coco")
     (here / "photos").mkdir()
     Image.new("RGB", (50, 40), "blue").save(here / "photos" / "one.jpg")
     before = Path.cwd()
@@ -68,10 +70,34 @@ def _make_docs(root: Path) -> None:
     (root / "val.jsonl").write_text(lines[0] + "\n")
 
 
+def _make_coco(root: Path) -> None:
+    (root / "annotations").mkdir(parents=True)
+    (root / "train").mkdir()
+    Image.new("RGB", (64, 48), "white").save(root / "train" / "1.jpg")
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 600, "bbox": [10, 10, 30, 20]}
+    annotation["segmentation"] = [[10, 10, 40, 10, 40, 30, 10, 30]]
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": 64, "height": 48}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [annotation],
+    }
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def oracle_pair(workplace: Path) -> None:
+    """The pair that `finetune verify` is shown on."""
+    folder = REPOSITORY.parent / "shared" / "oracles"
+    if not folder.is_dir():
+        pytest.skip("the original's outputs (../shared/oracles) are not here")
+    for kind in ("checkpoint", "expected"):
+        shutil.copyfile(folder / f"paligemma2_tiny.{kind}.npz", workplace / f"paligemma2_tiny.{kind}.npz")
+
+
 def _words(command: str) -> list[str]:
     """Return a `finetune` command's words, cut short where it would run for long."""
     words = shlex.split(command)[1:]
-    needs_download = any(word.startswith(("model=paligemma", "model=local")) for word in words)
+    needs_download = any(word.startswith(("model=paligemma", "model=local", "model=npz")) for word in words)
     if needs_download:
         return [*words, "--cfg", "job"]
     is_new_run = words[0] == "train" and not {"--help", "--cfg"} & set(words)
@@ -79,7 +105,11 @@ def _words(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("finetune ")])
-def test_a_command_of_the_readme_runs(command: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_of_the_readme_runs(
+    command: str, workplace: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command.startswith("finetune verify"):
+        request.getfixturevalue("oracle_pair")
     assert cli.run(_words(command)) == 0, capsys.readouterr().err
 
 
@@ -99,7 +129,7 @@ def test_the_demo_runs_and_names_its_report(tmp_path: Path) -> None:
     words = ["bash", "scripts/demo.sh", f"runs={tmp_path}", *SHORT, "model.image_size=28"]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"report: {tmp_path}/demo/report.html" in done.stdout
+    assert re.search(rf"report: {tmp_path}/detection-[\w-]+/report.html", done.stdout)
 
 
 def test_the_test_script_starts_pytest(tmp_path: Path) -> None:

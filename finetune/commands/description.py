@@ -1,11 +1,14 @@
 """What a run is, told to its report and its trackers, and what of it must not change while it runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from finetune.commands.run_identity import BASE, immutable_settings
+from finetune.commands.mask_codec import codec_in_use, codec_of_weights
+from finetune.commands.run_identity import BASE, MASK_CODEC, immutable_settings
 from finetune.commands.session import Session
 from finetune.config.plain import as_yaml, plain
+from finetune.config.schema import RunConfig
 from finetune.engine.identity import Identity
 from finetune.evaluate.report import EVALUATED
 from finetune.evaluate.self_test import SelfTestReport
@@ -17,9 +20,11 @@ from finetune.reporting.run_folder import RunFolder
 
 
 def identity_of(session: Session) -> Identity:
-    """Return the settings that a resumed run must share, with the exact base model that was found. Without secrets."""
+    """Return the settings that a resumed run must share, with the base model and codec that were found; no secrets."""
     base = {"name": session.loaded.base_name, "revision": session.loaded.base_revision}
-    return Identity(settings=immutable_settings(session.config) | {BASE: base})
+    codec = codec_in_use(session.config)
+    taught = {} if codec is None else {MASK_CODEC: asdict(codec)}
+    return Identity(settings=immutable_settings(session.config) | {BASE: base} | taught)
 
 
 def describe_run(session: Session, num_steps: int) -> RunDescription:
@@ -44,6 +49,7 @@ def _describe(session: Session, num_steps: int, trained: Mapping[str, str]) -> R
         "image": f"{loaded.image_size} x {loaded.image_size} px, {loaded.num_image_tokens} tokens",
         "recipe": _kind(config.recipe),
         "data": _kind(config.dataset),
+        **_codec_fact(config),
         **trained,
         "seed": str(config.seed),
     }
@@ -70,12 +76,12 @@ def groups_table(groups: Sequence[Mapping[str, Any]]) -> Table:
     """List what trains alike: its learning rate at the schedule's peak, and its weight decay.
 
     Args:
-        groups: As `finetune.engine.parameter_groups` returns them.
+        groups: Those of a built optimizer, made from `finetune.engine.parameter_groups`.
     """
     rows = tuple(
         (
             group["part"].replace("_", " "),
-            f"{sum(parameter.numel() for _, parameter in group['params']):,}",
+            f"{sum(parameter.numel() for parameter in group['params']):,}",
             f"{group['peak_learning_rate']:g}",
             f"{group['weight_decay']:g}",
         )
@@ -114,6 +120,7 @@ def run_facts(session: Session, step: int) -> RunFacts:
         settings=redact_text(as_yaml(config), secrets_of(plain(config))),
         scores=_scores_at(RunFolder(path=session.folder), step),
         step=step,
+        mask_codec=codec_of_weights(config, step),
     )
 
 
@@ -125,6 +132,11 @@ def _scores_at(folder: RunFolder, step: int) -> dict[str, float]:
         for name, value in line.values.items()
         if name.startswith(EVALUATED)
     }
+
+
+def _codec_fact(config: RunConfig) -> dict[str, str]:
+    codec = codec_in_use(config)
+    return {} if codec is None else {"mask codec": str(codec)}
 
 
 def _kind(choice: object) -> str:

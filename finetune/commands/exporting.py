@@ -1,5 +1,6 @@
 """`finetune export`: a run's weights as an adapter, or as a whole model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from finetune.commands.description import run_facts
@@ -9,9 +10,10 @@ from finetune.config.commands import ExportCommand, ExportFormat
 from finetune.config.schema import RunConfig
 from finetune.export.adapter import check_adapter_export, write_adapter
 from finetune.export.merged import write_merged
+from finetune.export.npz import write_npz_folder
 from finetune.export.placing import require_replaceable
 from finetune.export.preprocessing import Preprocessing
-from finetune.model.choices import TinyModel
+from finetune.model.choices import NpzModel, PretrainedTinyModel, TinyModel
 from finetune.model.load import LoadedModel
 
 
@@ -23,16 +25,21 @@ def export(config: RunConfig, command: ExportCommand) -> None:
     """
     folder = Path(command.to) if command.to else run_folder(config) / "export" / command.format.name
     require_replaceable(folder)
-    session = open_session(config, is_adapted=True)
+    session = open_session(config, is_adapted=command.run is not None)
     if command.format is ExportFormat.adapter:
         check_adapter_export(session.loaded, config.peft)
-    step = load_weights(session, command.weights)
-    lines = [f"{command.format.name} of step {step}: {folder}"]
+    step = load_weights(session, command.weights) if command.run is not None else 0
+    facts = run_facts(session, step)
+    if command.run is None:
+        facts = replace(facts, name=folder.name)
+    source = f"step {step}" if command.run is not None else session.loaded.base_name
+    lines = [f"{command.format.name} of {source}: {folder}"]
     if command.format is ExportFormat.adapter:
         base_folder = write_adapter_of(session, folder, step)
         lines += [f"its base model: {base_folder}"] if base_folder is not None else []
     else:
-        write_merged(session.loaded, folder, run_facts(session, step), preprocessing_of(session))
+        write = write_npz_folder if command.format is ExportFormat.npz else write_merged
+        write(session.loaded, folder, facts, preprocessing_of(session))
     print("\n".join(lines))
 
 
@@ -42,7 +49,8 @@ def write_adapter_of(session: Session, folder: Path, step: int) -> Path | None:
     Returns:
         The base's folder; None where the base has a name of its own.
     """
-    base_folder = base_folder_of(session, folder) if isinstance(session.config.model, TinyModel) else None
+    is_known_elsewhere = not isinstance(session.config.model, (PretrainedTinyModel, TinyModel, NpzModel))
+    base_folder = None if is_known_elsewhere else base_folder_of(session, folder)
     if base_folder is not None:
         _write_base(session, base_folder)
     write_adapter(
@@ -63,7 +71,7 @@ def base_folder_of(session: Session, adapter_folder: Path) -> Path:
 
 
 def _write_base(session: Session, folder: Path) -> None:
-    """Write the embedded model as it was before the run: its seed makes it again, bit for bit."""
+    """Write the base as it was before the run, which plain transformers cannot make out of a seed or an .npz."""
     untrained: LoadedModel = session.config.model.load()
     write_merged(untrained, folder, run_facts(session, 0), preprocessing_of(session))
 

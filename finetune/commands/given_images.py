@@ -6,15 +6,17 @@ from pathlib import Path
 
 from finetune.config.commands import PredictCommand
 from finetune.config.schema import RunConfig
+from finetune.data.image_folder import images_in
 from finetune.data.mixture import Ingredient, Mixture
 from finetune.types import BadSampleError, ImageFile, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenImages:
-    """One sample for each image, with what the user said about all of them.
+    """One sample for each image or folder of images, with what the user said about all of them.
 
     Args:
+        paths: Image files; and folders whose images are shown together, in the order of their numbers.
         label_set: What the run's data set knows, for prefixes that name labels.
     """
 
@@ -36,7 +38,7 @@ class GivenImages:
         return Sample(
             sample_id=str(path),
             origin=str(path),
-            images=(ImageFile(name=str(path), path=path),),
+            images=tuple(ImageFile(name=str(file), path=file) for file in _files_of(path)),
             label_set=self.label_set,
             question=self.question,
             prefix=self.prefix,
@@ -47,12 +49,12 @@ def ingredients_of(config: RunConfig, command: PredictCommand) -> tuple[Ingredie
     """Return the images that were given, for the run's one recipe.
 
     Raises:
-        ValueError: If a file is not there, or the run has several recipes.
+        ValueError: If a file is not there, if images must come in folders or must not, or the run has several recipes.
     """
     if isinstance(config.recipe, Mixture):
         raise ValueError("images: a mixture has several recipes; choose one of them with recipe=<choice>")
     source = GivenImages(
-        paths=tuple(path for pattern in command.images for path in _matches(pattern)),
+        paths=tuple(path for pattern in command.images for path in _matches(pattern, config.data.num_images)),
         prefix=command.prefix,
         question=command.question,
         label_set=() if command.prefix is not None else _known_labels(config),
@@ -60,16 +62,33 @@ def ingredients_of(config: RunConfig, command: PredictCommand) -> tuple[Ingredie
     return (Ingredient(name="", source=source, recipe=config.recipe),)
 
 
-def _matches(pattern: str) -> list[Path]:
+def _matches(pattern: str, num_images: int | None) -> list[Path]:
+    """Return the files that a name or a pattern stands for, or the folders where examples have several images."""
     path = Path(pattern).expanduser()
-    if path.is_file():
-        return [path]
+    found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+    if num_images is not None and num_images > 1:
+        return _folders(pattern, found, num_images)
     if path.is_dir():
-        raise ValueError(f"images: {pattern} is a folder; give a pattern, such as 'images=[{pattern}/*.jpg]'")
-    found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
-    if not found:
-        raise ValueError(f"images: there is no file {pattern}")
-    return found
+        advice = f"give a pattern, such as 'images=[{pattern}/*.jpg]', or data.num_images if it is one example"
+        raise ValueError(f"images: {pattern} is a folder; {advice}")
+    if files := [one for one in found if one.is_file()]:
+        return files
+    raise ValueError(f"images: there is no file {pattern}")
+
+
+def _folders(pattern: str, found: list[Path], num_images: int) -> list[Path]:
+    folders = [one for one in found if one.is_dir()]
+    if not folders:
+        problem = f"{pattern} is no folder" if found else f"there is no folder {pattern}"
+        raise ValueError(f"images: {problem}; with data.num_images={num_images} an example is a folder of images")
+    for folder in folders:
+        if not images_in(folder):
+            raise ValueError(f"images: the folder {folder} holds no image")
+    return folders
+
+
+def _files_of(path: Path) -> list[Path]:
+    return images_in(path) if path.is_dir() else [path]
 
 
 def _known_labels(config: RunConfig) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
 from finetune.data.mixture import Ingredient
 from finetune.inspection.page import write_page
+from finetune.inspection.reconstruction import Reconstruction
 from finetune.inspection.statistics import Inspection, inspect_split
 from finetune.reporting.progress import progress_for
+from finetune.tokens.codec_record import UsesCodec, record_of
 
 _MOST_PROBLEMS = 10
 
@@ -38,9 +40,15 @@ def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients:
         )
         split = command.split or "the training split"
         own_page = page.with_stem(f"{page.stem}-{ingredient.name}") if ingredient.name else page
-        write_page(inspection, own_page, title=f"{ingredient.name or type(config.dataset).__name__}, {split}")
+        title = f"{ingredient.name or type(config.dataset).__name__}, {split}"
+        write_page(inspection, own_page, title=title, codec=_codec_of(ingredient))
         print("\n".join([*_summary(inspection), f"page: {own_page}"]), flush=True)
     progress.close()
+
+
+def _codec_of(ingredient: Ingredient) -> str:
+    recipe = ingredient.recipe
+    return str(record_of(recipe.codec())) if isinstance(recipe, UsesCodec) else ""
 
 
 def _summary(inspection: Inspection) -> list[str]:
@@ -51,6 +59,17 @@ def _summary(inspection: Inspection) -> list[str]:
     return [
         f"{inspection.num_samples:,} samples: {inspection.num_usable:,} usable, {len(inspection.skips):,} bad, "
         f"{inspection.num_too_long:,} too long; {inspection.num_boxes:,} boxes of {len(inspection.labels):,} labels",
+        *_told_of_masks(inspection.reconstruction),
         *notes,
         *bad,
+    ]
+
+
+def _told_of_masks(reconstruction: Reconstruction | None) -> list[str]:
+    if reconstruction is None:
+        return []
+    return [
+        f"{reconstruction.num_masks:,} masks said in sixteen tokens and drawn again: mean IoU "
+        f"{reconstruction.mean:.3f}, median {reconstruction.median:.3f}, "
+        f"{100 * reconstruction.share_below_half:.1f} % below 0.5"
     ]

@@ -1,8 +1,9 @@
-"""`finetune predict`: what a model says to images, one JSON line each."""
+"""`finetune predict`: what a model says to images, one JSON line each, and drawn on them if that is wanted."""
 
 import sys
 from pathlib import Path
 
+from finetune.commands.drawings import Drawn, write_drawings
 from finetune.commands.session import evaluation_parts, evaluator_of, load_weights, open_session
 from finetune.config.commands import PredictCommand
 from finetune.config.schema import RunConfig
@@ -16,7 +17,7 @@ from finetune.reporting.strict_json import dumps
 
 
 def predict(config: RunConfig, command: PredictCommand, ingredients: tuple[Ingredient, ...]) -> None:
-    """Generate text for every sample; write a line for each to `to`, or to standard output.
+    """Generate text for every sample; write a line for each to `to`, or to standard output, and draw into `drawings`.
 
     Raises:
         ValueError: If the run has no such checkpoint.
@@ -26,14 +27,20 @@ def predict(config: RunConfig, command: PredictCommand, ingredients: tuple[Ingre
     if command.run is not None:
         load_weights(session, command.weights)
     evaluator = evaluator_of(session, progress_for(is_main=session.ranks.is_main))
-    rows: list[PredictionRow] = []
+    predictions: list[Drawn] = []
     skips: list[Skip] = []
-    for part in evaluation_parts(session, ingredients):
+    for part, ingredient in zip(evaluation_parts(session, ingredients), ingredients, strict=True):
         answers, left_out = answer(part, evaluator)
-        rows += rows_of(part, answers, [None] * len(answers))
+        rows = rows_of(part, answers, [None] * len(answers))
+        predictions += [
+            Drawn(row=row, source=ingredient.source, index=one.index) for row, one in zip(rows, answers, strict=True)
+        ]
         skips += left_out
     if session.ranks.is_main:
-        _write(rows, command.to)
+        _write([one.row for one in predictions], command.to)
+        if command.drawings is not None:
+            # The lines may be on their way into another program, which wants nothing else.
+            print(f"drawings: {write_drawings(Path(command.drawings), predictions)}", file=sys.stderr)
         for skip in skips:
             print(f"skipped: {skip.to_error()}", file=sys.stderr)
     session.ranks.end()

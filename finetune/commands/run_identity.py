@@ -4,16 +4,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from finetune.commands.mask_codec import check_run_codec
 from finetune.config.plain import plain
 from finetune.config.schema import RunConfig
 from finetune.engine.identity import Identity, changes, read_identity, require_same
 from finetune.reporting.redaction import redact, secrets_of
 from finetune.reporting.run_folder import RunFolder
 from finetune.settings import Resume
+from finetune.tokens.codec_record import CodecRecord
 
 IDENTITY_FILE = "identity.json"
 # The exact base model that was found: known only once it is loaded.
 BASE = "base"
+# The codec of a run that learns masks, by name and content: a path may move, and its file may not change.
+MASK_CODEC = "mask_codec"
 # Where, how fast and how closely watched: everything else decides what is computed.
 _MUTABLE = {
     "name": True,
@@ -53,17 +57,24 @@ def run_folder(config: RunConfig) -> Path:
 def immutable_settings(config: RunConfig) -> dict[str, Any]:
     """Return the settings that a resumed run must share, without secrets."""
     settings = _redacted(config, _MUTABLE)
+    settings["recipe"] = _without_codec(settings["recipe"])
     return settings if config.schedule.depends_on_total_steps else _without(settings, _LENGTH)
 
 
 def require_same_settings(recorded: Identity, current: Identity, folder: Path) -> None:
     """Refuse to continue a run with other settings, and say why its length is one.
 
+    Which codec masks are said in is compared by `check_run_codec`, for two names may stand for one.
+
     Raises:
         ValueError: One line for each setting that differs.
     """
     reasons = {f"training.{name}": _WHY_NOT_LONGER for name in _LENGTH["training"]}
-    require_same(recorded, current, folder, reasons=reasons)
+    before, now = (
+        Identity(settings={name: value for name, value in identity.settings.items() if name != MASK_CODEC})
+        for identity in (recorded, current)
+    )
+    require_same(before, now, folder, reasons=reasons)
 
 
 def scored_difference(config: RunConfig, *, is_run: bool) -> str:
@@ -92,10 +103,11 @@ def require_resumable(config: RunConfig) -> None:
         raise ValueError(f"resume=never, but {path.parent} holds a run already; give this one another name")
     recorded = {name: value for name, value in read_identity(path).settings.items() if name != BASE}
     require_same_settings(Identity(settings=recorded), Identity(settings=immutable_settings(config)), path.parent)
+    check_run_codec(config, recorded_codec(path.parent), path.parent)
 
 
 def require_same_weights(config: RunConfig) -> None:
-    """Refuse settings that would make another model of a trained run's weights.
+    """Refuse settings that would make another model of a trained run's weights, or read its masks with another codec.
 
     A base model's folder may have moved, which is said.
 
@@ -117,6 +129,13 @@ def require_same_weights(config: RunConfig) -> None:
         )
     if old_path != new_path:
         print(f"warning: the base model is read from {new_path}; the run was trained on {old_path}", file=sys.stderr)
+    check_run_codec(config, recorded_codec(folder), folder)
+
+
+def recorded_codec(folder: Path) -> CodecRecord | None:
+    """Return the codec that a run was trained with; None where it was taught no masks."""
+    recorded = read_identity(folder / IDENTITY_FILE).settings.get(MASK_CODEC)
+    return None if recorded is None else CodecRecord(**recorded)
 
 
 def require_same_base(config: RunConfig, base_name: str, revision: str | None) -> None:
@@ -137,6 +156,13 @@ def _redacted(config: RunConfig, left_out: dict[str, Any]) -> dict[str, Any]:
     settings = plain(config)
     kept: dict[str, Any] = redact(_without(settings, left_out), secrets_of(settings))
     return kept
+
+
+def _without_codec(recipe: Any) -> Any:
+    """Leave out where the codec's file lies, in a recipe or in the parts of a mixture."""
+    if not isinstance(recipe, dict):
+        return recipe
+    return {name: _without_codec(value) for name, value in recipe.items() if name != MASK_CODEC}
 
 
 def _without(values: dict[str, Any], left_out: dict[str, Any]) -> dict[str, Any]:

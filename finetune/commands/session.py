@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from finetune.commands.mask_codec import check_loaded_codec
 from finetune.commands.run_identity import require_same_base, run_folder
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
@@ -54,6 +55,7 @@ def open_session(config: RunConfig, *, is_adapted: bool) -> Session:
     # Adapters are drawn from it; the order of samples and dropout have seeds of their own.
     torch.manual_seed(config.seed)
     loaded: LoadedModel = config.model.load()
+    check_loaded_codec(config, loaded.processor_source)
     if is_adapted:
         config.peft.apply(loaded.model, config.freeze, config.model.trainable_dtype)
     loaded.model.to(ranks.device)

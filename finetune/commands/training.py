@@ -36,7 +36,7 @@ from finetune.engine.parameter_groups import check_multipliers, parameter_groups
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import StepRules, make_learner
 from finetune.evaluate.metrics.direction import directional, is_better
-from finetune.evaluate.report import write_report
+from finetune.evaluate.report import score_changes, write_report
 from finetune.evaluate.runner import EvaluationStoppedError, evaluate_all, report_evaluation
 from finetune.export.adapter import check_adapter_export
 from finetune.model.freeze import trainable_by_part
@@ -86,6 +86,9 @@ def _train(session: Session, training_set: TrainingSet, evaluation: tuple[Ingred
         ending.reason = early_stop(counters, session.config.evaluation, total_steps) or ending.reason
         if counters.notes:
             _tell_notes(reporter, counters.notes)
+        if session.ranks.is_main:
+            for line in score_changes(session.folder):
+                reporter.say(line)
         if session.config.tracking.wants_adapter:
             session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, counters.step))
 
@@ -110,7 +113,7 @@ def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) 
 def _introduce_optimizer(session: Session, reporter: Reporter) -> None:
     """Say at which learning rate each part trains, and what decays."""
     choice = session.config.optimizer
-    groups = parameter_groups(session.loaded.model, choice, session.config.learning_rates)
+    groups = choice.build(parameter_groups(session.loaded.model, choice, session.config.learning_rates)).param_groups
     table = groups_table(groups)
     for row in table.rows:
         reporter.say("optimizer: {:<11} {:>13} parameters, learning rate {} at most, weight decay {}".format(*row))

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from finetune.config.mistakes import check_overrides, explain
 from finetune.config.naming import job_name, run_name
+from finetune.config.positional import as_settings
 from finetune.config.register import COMMANDS, own_fields, register
 from finetune.config.replay import CommandLine, replayed
 from finetune.config.schema import RunConfig
@@ -79,7 +80,7 @@ def compose_and_call(command: str, words: Sequence[str], call: Callable[[Job], N
     arguments = _parser().parse_intermixed_args(list(words))
     if arguments.experimental_rerun is not None:
         raise ValueError("--experimental-rerun reads a pickle, which can run code; use run=<folder> instead")
-    overrides = list(arguments.overrides)
+    overrides = as_settings(command, arguments.overrides)
     try:
         check_overrides(overrides, is_sweep=arguments.multirun or arguments.shell_completion)
         typed = _Words(

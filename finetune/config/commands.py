@@ -10,10 +10,14 @@ from finetune.settings import at_least
 
 
 class ExportFormat(Enum):
-    """A peft adapter for the plain base model, or a whole model with the adapter merged in."""
+    """A peft adapter for the plain base model, or a whole model with the adapter merged in.
+
+    `merged` is a Hugging Face folder, `npz` the original's checkpoint.
+    """
 
     adapter = "adapter"
     merged = "merged"
+    npz = "npz"
 
 
 @dataclass(kw_only=True)
@@ -41,11 +45,13 @@ class PredictCommand:
     Args:
         run: Folder of a run; None: the base model, as configured here.
         weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
-        images: Image files or glob patterns; empty: the samples of `split`.
+        images: Image files or glob patterns, of folders where data.num_images puts several images into one example;
+            empty: the samples of `split`.
         split: Which split where no images are given; None: the data set's evaluation split.
         prefix: Text to show the model instead of the recipe's own.
         question: For images and a recipe whose prefix holds a question.
         to: The JSONL file to write; None: standard output.
+        drawings: Folder for the images with boxes and masks drawn on them, and a page of all; None: nothing is drawn.
     """
 
     run: str | None = None
@@ -55,6 +61,7 @@ class PredictCommand:
     prefix: str | None = None
     question: str | None = None
     to: str | None = None
+    drawings: str | None = None
 
     def __post_init__(self) -> None:
         _check_weights(self.run, self.weights)
@@ -71,15 +78,24 @@ class ExportCommand:
     """What `finetune export` writes.
 
     Args:
-        run: Folder of the run.
+        run: Folder of a run; None: the base model, as configured here, in another format.
         weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
         to: The folder to write; None: `export` inside the run's folder.
     """
 
-    run: str
+    run: str | None = None
     weights: str = "latest"
     format: ExportFormat = ExportFormat.adapter
     to: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_weights(self.run, self.weights)
+        if self.run is None and self.format is ExportFormat.adapter:
+            raise ValueError(
+                "format=adapter needs run=<folder of a run>; a base model is converted with format=merged or format=npz"
+            )
+        if self.run is None and self.to is None:
+            raise ValueError("to must be given where there is no run: the folder to write the base model to")
 
 
 @dataclass(kw_only=True)
@@ -100,6 +116,19 @@ class InspectCommand:
 
     def __post_init__(self) -> None:
         at_least("num_shown", self.num_shown, 0)
+
+
+@dataclass(kw_only=True)
+class VerifyCommand:
+    """What `finetune verify` compares; on the command line the two files may stand without their names.
+
+    Args:
+        npz: A checkpoint of the original: a PaliGemma or a mask codec.
+        expected: An .npz with what the original was given and what it returned.
+    """
+
+    npz: str
+    expected: str
 
 
 def _check_weights(run: str | None, weights: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand
+from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand, VerifyCommand
 from finetune.config.schema import RunConfig
 
 # The settings that a command has beside the run's; None: no others.
@@ -17,6 +17,7 @@ COMMANDS: dict[str, type[Any] | None] = {
     "export": ExportCommand,
     "inspect": InspectCommand,
     "doctor": None,
+    "verify": VerifyCommand,
 }
 
 

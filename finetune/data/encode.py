@@ -60,7 +60,9 @@ class SampleEncoder:
         Raises:
             BadSampleError: If an image, the annotations, the recipe or the text's length refuse the sample.
         """
-        return self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize)
+        encoded = self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize)
+        self._refuse_over_row(encoded)
+        return encoded
 
     def ask(self, sample: Sample, recipe: Recipe) -> Encoded:
         """Encode for generation: the prefix alone.
@@ -88,14 +90,14 @@ class SampleEncoder:
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
             decoded = self._decode_images(sample)
             seen = orient_sample(
-                sample,
+                replace(sample, images=self._shown(sample.images)),
                 oriented_size=(decoded[0].pixels.shape[0], decoded[0].pixels.shape[1]),
                 orientation=decoded[0].orientation,
                 drawn_on=self.data.boxes_drawn_on,
             )
             example = say(seen)
             tokenized = self._to_ids(example, to_ids)
-        notes = Counter(sample.notes)
+        notes = Counter(sample.notes) + self._count_images(len(sample.images))
         notes.update(note for image in decoded for note in image.notes)
         notes.update(example.notes)
         if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
@@ -123,11 +125,41 @@ class SampleEncoder:
                 code="no-image",
                 message="the sample has no image; PaliGemma needs at least one",
             )
-        return [self._decode(reference, place) for place, reference in enumerate(sample.images)]
+        # What is shown again need not be decoded again, what is left out not at all.
+        return [self._decode(reference, place) for place, reference in enumerate(sample.images[: self.data.num_images])]
 
     def _decode(self, reference: ImageReference, place: int) -> DecodedImage:
         with _naming(field_name=f"images[{place}]" if place else "image"):
             return decode_image(reference, max_pixels=self.data.max_pixels, background=self.data.background)
+
+    def _shown(self, images: tuple[ImageReference, ...]) -> tuple[ImageReference, ...]:
+        """Return as many images as data.num_images says, from the first one on and again from there.
+
+        Source:
+            big_vision pp/proj/paligemma/video.py, `video_replicate_img` (0127fb6).
+        """
+        num_images = self.data.num_images or len(images)
+        return tuple(images[place % len(images)] for place in range(num_images))
+
+    def _count_images(self, num_given: int) -> Counter[str]:
+        """Count what data.num_images changed; a Counter without what it did not."""
+        num_images = self.data.num_images or num_given
+        left_out, repeated = max(0, num_given - num_images), max(0, num_images - num_given)
+        return +Counter({"images over data.num_images": left_out, "images shown again for data.num_images": repeated})
+
+    def _refuse_over_row(self, encoded: Encoded) -> None:
+        """Refuse what rows of data.row_tokens cannot hold; with one image each, `check_rows` has ruled that out."""
+        length, row_tokens = len(encoded.tokenized.input_ids), self.data.row_tokens
+        if row_tokens is None or length <= row_tokens:
+            return
+        raise BadSampleError(
+            origin=encoded.sample.origin,
+            sample_id=encoded.sample.sample_id,
+            field_name="images",
+            code="too-many-images",
+            message=f"{len(encoded.example.images)} images and the text are {length} tokens, over data.row_tokens="
+            f"{row_tokens}; raise it, or set data.num_images",
+        )
 
     def _resize(self, image: DecodedImage) -> UInt8[Tensor, "3 size size"]:
         return resize(image.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.data.antialias)

@@ -101,9 +101,14 @@ class MicroBatchLosses(nn.Module):
         self.rules = rules
 
     def forward(self, batch: Batch) -> Float[Tensor, " examples"]:
-        """Return the summed loss of each example."""
+        """Return the summed loss of each example, with residual dropout in training mode alone."""
         training = self.rules.training
-        states = target_states(self.model, batch, checkpoint_layers=training.gradient_checkpointing)
+        states = target_states(
+            self.model,
+            batch,
+            checkpoint_layers=training.gradient_checkpointing,
+            residual_dropout=training.residual_dropout if self.training else 0.0,
+        )
         return per_example_loss_sums(
             self.model,
             states,
@@ -166,10 +171,11 @@ def _count(batches: Sequence[Batch]) -> list[float]:
 
 
 def _set_learning_rates(optimizer: Optimizer, factor: float) -> dict[str, float]:
-    """Set each group's learning rate for this step; return them by part."""
+    """Set each group's learning rate for this step; return the highest of each part."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_learning_rate"] * factor
-    return {group["part"]: group["lr"] for group in optimizer.param_groups}
+    # Ascending, so that of one part's groups the highest stays.
+    return {group["part"]: group["lr"] for group in sorted(optimizer.param_groups, key=lambda group: group["lr"])}
 
 
 def _accumulate(

@@ -19,6 +19,8 @@ STYLE = """
 .switches .label i{width:10px;height:10px;border-radius:3px}
 body:has(#show-predicted:not(:checked)) .drawing .predicted{display:none}
 body:has(#show-true:not(:checked)) .drawing .true{display:none}
+body:has(#show-masks:not(:checked)) .drawing path{display:none}
+body:has(#show-boxes:not(:checked)) .drawing rect{display:none}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:16px}
 .gallery article{padding:12px;display:flex;flex-direction:column;gap:8px;min-width:0}
 .gallery h3{display:flex;gap:8px;align-items:baseline;margin:0;font-size:12px;font-weight:500;color:var(--soft)}
@@ -45,22 +47,25 @@ def gallery_html(rows: Sequence[PredictionRow], earlier: Sequence[PredictionRow]
     texts = {row.sample_id: row.text for row in earlier}
     colours = label_colours(instance.label for row in rows for instance in (*row.predicted, *(row.truth or ())))
     cards = "".join(_card(row, _texts_of(row, texts, earlier_name), colours) for row in rows)
-    return f'{_switches(colours)}<div class="gallery">{cards}</div>'
+    return f'{_switches(rows, colours)}<div class="gallery">{cards}</div>'
 
 
-def _switches(colours: Mapping[str, str]) -> str:
-    """Return the legend, whose two check boxes hide boxes; nothing where there are no boxes."""
+def _switches(rows: Sequence[PredictionRow], colours: Mapping[str, str]) -> str:
+    """Return the legend, whose check boxes hide what is drawn; nothing where nothing is."""
     if not colours:
         return ""
+    has_masks = any(one.mask is not None for row in rows for one in (*row.predicted, *(row.truth or ())))
+    shapes = "".join(_switch(name, "") for name in ("masks", "boxes")) if has_masks else ""
     labels = "".join(
         f'<span class="label"><i style="background:{colour}"></i>{escape(label)}</span>'
         for label, colour in colours.items()
     )
-    kinds = "".join(
-        f'<label><input type="checkbox" id="show-{kind}" checked><span class="swatch {kind}"></span>{kind}</label>'
-        for kind in ("predicted", "true")
-    )
-    return f'<div class="switches">{kinds}{labels}</div>'
+    kinds = "".join(_switch(kind, f'<span class="swatch {kind}"></span>') for kind in ("predicted", "true"))
+    return f'<div class="switches">{kinds}{shapes}{labels}</div>'
+
+
+def _switch(name: str, swatch: str) -> str:
+    return f'<label><input type="checkbox" id="show-{name}" checked>{swatch}{name}</label>'
 
 
 def _texts_of(row: PredictionRow, earlier: Mapping[str, str], earlier_name: str) -> dict[str, str]:

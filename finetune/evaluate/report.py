@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.evaluate import charts, gallery, headline
-from finetune.evaluate.charts import Series, chart_html
+from finetune.evaluate.charts import Series, chart_html, format_value
 from finetune.evaluate.metrics.direction import has_direction
 from finetune.reporting import drawing
 from finetune.reporting.page import facts_html, page_html, sections_html, table_html
@@ -49,6 +49,22 @@ def report_html(folder: RunFolder) -> str:
         body=sections_html(sections) or "<section><p>Nothing was logged yet.</p></section>",
         styles=(_STYLE, headline.STYLE, charts.STYLE, gallery.STYLE, drawing.STYLE),
     )
+
+
+def score_changes(run_folder: Path) -> list[str]:
+    """Say each score of a run before its first step and after its last one, a line each; [] where it was scored once.
+
+    Scores without a better direction are left out.
+    """
+    curves = series_of(RunFolder(path=run_folder).read_metrics())
+    scores = [Series(name=one.name.removeprefix(EVALUATED), points=one.points) for one in curves if _is_score(one)]
+    changed = [score for score in scores if len(score.points) > 1 and has_direction(score.name)]
+    width = max((len(score.name) for score in changed), default=0)
+    return [
+        f"{score.name:<{width}}  {format_value(score.points[0][1]):>8} at step {score.points[0][0]:<6} "
+        f"{format_value(score.points[-1][1]):>8} at step {score.points[-1][0]}"
+        for score in changed
+    ]
 
 
 def series_of(lines: Sequence[LoggedValues]) -> list[Series]:

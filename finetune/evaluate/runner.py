@@ -12,11 +12,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from finetune.data.images import decode_image
 from finetune.data.loader import PrefixBatch, Skip
 from finetune.data.packing import Batch
-from finetune.reporting.drawing import jpeg_bytes, shrink
+from finetune.reporting.contact_sheet import contact_sheet
+from finetune.reporting.drawing import jpeg_bytes
 from finetune.reporting.progress import Progress
 from finetune.reporting.reporter import Reporter
 from finetune.reporting.rows import PredictionRow
-from finetune.types import ImageReference, Metric, Prediction, Recipe, Sample
+from finetune.tokens.codec_record import UsesCodec
+from finetune.types import ImageReference, Instance, Metric, Prediction, Recipe, Sample
 
 T = TypeVar("T")
 
@@ -194,11 +196,18 @@ def rows_of(
             reference=part.recipe.reference(one.sample),
             score=score,
             predicted=one.prediction.objects,
-            truth=one.sample.instances,
+            truth=truth_as_told(part.recipe, one.sample),
             thumbnail_jpeg=one.thumbnail_jpeg,
         )
         for one, score in zip(answers, scores, strict=True)
     )
+
+
+def truth_as_told(recipe: Recipe, sample: Sample) -> tuple[Instance, ...] | None:
+    """Return the annotated objects, with masks where the task has them: else they would only be in the way."""
+    if sample.instances is None or isinstance(recipe, UsesCodec):
+        return sample.instances
+    return tuple(replace(instance, mask=None) for instance in sample.instances)
 
 
 def report_evaluation(result: EvaluationResult, reporter: Reporter, step: int) -> None:
@@ -215,12 +224,16 @@ def _answers(prefixes: PrefixBatch, recipe: Recipe, evaluator: Evaluator) -> Ite
         return
     texts = [evaluator.decode_ids(ids) for ids in evaluator.generate_ids(prefixes.batch)]
     for index, sample, example, text in zip(prefixes.indices, prefixes.samples, prefixes.examples, texts, strict=True):
+        prediction = recipe.decode(text, sample)
+        # Boxes are drawn on the picture, and refer to the first image.
+        has_boxes = bool(prediction.objects or sample.instances)
+        shown = example.images[:1] if has_boxes else example.images
         yield Answer(
             index=index,
             prefix=example.prefix,
-            prediction=recipe.decode(text, sample),
+            prediction=prediction,
             sample=replace(sample, images=()),
-            thumbnail_jpeg=_thumbnail(example.images[0]) if index < evaluator.gallery_size else None,
+            thumbnail_jpeg=_thumbnail(shown) if index < evaluator.gallery_size else None,
         )
 
 
@@ -233,9 +246,9 @@ def _score(answers: Sequence[Answer], metrics: Mapping[str, Metric]) -> tuple[di
     return {name: value for metric in metrics.values() for name, value in metric.compute().items()}, scores
 
 
-def _thumbnail(image: ImageReference) -> bytes:
-    decoded = decode_image(image, max_pixels=_ANY_SIZE, background=255)
-    return jpeg_bytes(shrink(decoded.pixels, _THUMBNAIL_PIXELS))
+def _thumbnail(images: Sequence[ImageReference]) -> bytes:
+    decoded = [decode_image(image, max_pixels=_ANY_SIZE, background=255).pixels for image in images]
+    return jpeg_bytes(contact_sheet(decoded, _THUMBNAIL_PIXELS))
 
 
 def _named(part: EvaluationPart, name: str) -> str:

@@ -7,7 +7,7 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finetune.export.model_card import RunFacts, render_card
+from finetune.export.model_card import RunFacts, render_card, write_card
 from finetune.export.placing import placed
 from finetune.export.portable import WHOLE_MODULES, check_portable
 from finetune.export.preprocessing import Preprocessing, write_processor
@@ -75,7 +75,7 @@ def write_adapter(
         config.save_pretrained(partial)
         share_tensors(partial, like="adapter_config.json")
         write_processor(loaded, partial, preprocessing)
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        write_card(partial, card, run)
 
 
 def _adapter_tensors(loaded: LoadedModel, method: Lora) -> dict[str, Tensor]:

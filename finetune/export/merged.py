@@ -8,7 +8,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PaliGemmaForConditionalGeneration
 
-from finetune.export.model_card import RunFacts, render_card
+from finetune.export.model_card import RunFacts, render_card, write_card
 from finetune.export.placing import placed
 from finetune.export.preprocessing import Preprocessing, write_processor
 from finetune.model.file_mode import share_tensors
@@ -33,7 +33,7 @@ def write_merged(loaded: LoadedModel, folder: Path, run: RunFacts, preprocessing
         plain.save_pretrained(partial, max_shard_size=_SHARD_SIZE)
         share_tensors(partial, like="config.json")
         write_processor(loaded, partial, preprocessing)
-        (partial / "README.md").write_text(card, encoding="utf-8")
+        write_card(partial, card, run)
 
 
 def merged_model(loaded: LoadedModel) -> PaliGemmaForConditionalGeneration:
@@ -51,7 +51,7 @@ def merged_model(loaded: LoadedModel) -> PaliGemmaForConditionalGeneration:
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the state of the model without adapters, by plain names. The model itself is not changed, bit for bit."""
     merged = {
-        f"{name}.weight": _merged_weight(module)
+        f"{name}.weight": merged_weight(module)
         for name, module in model.named_modules()
         if isinstance(module, LoraLayer)
     }
@@ -78,7 +78,7 @@ def generation_settings(loaded: LoadedModel) -> GenerationConfig:
     )
 
 
-def _merged_weight(layer: LoraLayer) -> Tensor:
+def merged_weight(layer: LoraLayer) -> Tensor:
     """Fold one adapter into its weight in float32, on a copy that takes the weight's place for the moment."""
     base = layer.get_base_layer()
     original = base.weight.data

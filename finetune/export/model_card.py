@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from finetune.export.preprocessing import Preprocessing
 from finetune.model.load import LoadedModel
 from finetune.settings import Resize
+from finetune.tokens.codec_record import CodecRecord, write_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class RunFacts:
         settings: The resolved configuration as YAML.
         scores: Metrics on the evaluation split, by name.
         step: Optimizer steps behind the exported weights.
+        mask_codec: What the weights' segmentation tokens stand for; None: they were taught none by us.
     """
 
     name: str
@@ -27,6 +30,7 @@ class RunFacts:
     settings: str
     scores: Mapping[str, float]
     step: int
+    mask_codec: CodecRecord | None = None
 
 
 THIS_FOLDER = "path/to/this/folder"
@@ -60,28 +64,44 @@ print(processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_token
 
 
 def render_card(
-    loaded: LoadedModel, run: RunFacts, preprocessing: Preprocessing, *, is_adapter: bool, base: str | None = None
+    loaded: LoadedModel,
+    run: RunFacts,
+    preprocessing: Preprocessing,
+    *,
+    is_adapter: bool,
+    base: str | None = None,
+    use: str | None = None,
 ) -> str:
     """Return the card as Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
         base: Where an adapter's base lies, relative to the card; None: it is known by its own name and commit.
+        use: Code that uses the export in the original's own library; None: transformers' and peft's.
     """
+    library = "big_vision" if use is not None else "peft" if is_adapter else "transformers"
+    code = f"{_loading(loaded, is_adapter, base)}\n{_GENERATE}" if use is None else use
     sections = [
-        _front_matter(loaded, is_adapter),
+        _front_matter(loaded, library),
         f"# {run.name}\n",
         _summary(loaded, run, is_adapter),
-        f"## Use\n\n```python\n{_loading(loaded, is_adapter, base)}\n{_GENERATE}\n```\n",
+        f"## Use\n\n```python\n{code}\n```\n",
         f"## Scores\n\n{_score_table(run.scores)}\n",
         f"## Images\n\n{_image_rule(preprocessing)}\n",
-        "## Model\n\n" + "".join(f"- {note}\n" for note in loaded.notes),
+        "## Model\n\n" + "".join(f"- {note}\n" for note in _notes(loaded, run)),
         f"## Settings\n\n```yaml\n{run.settings.rstrip()}\n```\n",
     ]
     return "\n".join(sections)
 
 
-def _front_matter(loaded: LoadedModel, is_adapter: bool) -> str:
-    lines = ["---", f"library_name: {'peft' if is_adapter else 'transformers'}", "pipeline_tag: image-text-to-text"]
+def write_card(folder: Path, card: str, run: RunFacts) -> None:
+    """Write README.md, and which mask codec the weights speak, if any."""
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    if run.mask_codec is not None:
+        write_record(folder, run.mask_codec)
+
+
+def _front_matter(loaded: LoadedModel, library: str) -> str:
+    lines = ["---", f"library_name: {library}", "pipeline_tag: image-text-to-text"]
     # The hub resolves base_model by name; a folder or the embedded model has none there, nor Google's licence.
     if loaded.base_revision is not None:
         lines += [f"base_model: {json.dumps(loaded.base_name)}", "license: gemma"]
@@ -89,11 +109,13 @@ def _front_matter(loaded: LoadedModel, is_adapter: bool) -> str:
 
 
 def _summary(loaded: LoadedModel, run: RunFacts, is_adapter: bool) -> str:
-    kind = "A LoRA adapter for" if is_adapter else "Fine-tuned from"
+    kind = "A LoRA adapter for" if is_adapter else "Fine-tuned from" if run.step else "The weights of"
     revision = f" at commit {loaded.base_revision}" if loaded.base_revision else ""
+    trained = f"Task: {run.recipe}. Data: {run.dataset}. Optimizer steps: {run.step}."
+    if not run.step:
+        trained = "As they are without any training here. Optimizer steps: 0."
     return (
-        f"{kind} {loaded.base_name}{revision} (PaliGemma {loaded.generation}), {loaded.image_size} pixels.\n"
-        f"Task: {run.recipe}. Data: {run.dataset}. Optimizer steps: {run.step}.\n"
+        f"{kind} {loaded.base_name}{revision} (PaliGemma {loaded.generation}), {loaded.image_size} pixels.\n{trained}\n"
     )
 
 
@@ -103,6 +125,13 @@ def _loading(loaded: LoadedModel, is_adapter: bool, base: str | None) -> str:
     settings = _PALIGEMMA_2_SETTINGS if loaded.generation == 2 else ""
     base = loaded.base_name if base is None else f"{THIS_FOLDER}/{base}"
     return template.format(base=base, revision=revision, settings=settings, folder=THIS_FOLDER)
+
+
+def _notes(loaded: LoadedModel, run: RunFacts) -> tuple[str, ...]:
+    if run.mask_codec is None:
+        return loaded.notes
+    told = f"segmentation tokens are codes of the mask codec {run.mask_codec.name}, sha256 {run.mask_codec.sha256}"
+    return (*loaded.notes, told)
 
 
 def _score_table(scores: Mapping[str, float]) -> str:

@@ -12,8 +12,10 @@ from finetune.data.encode import Encoded, SampleEncoder
 from finetune.data.order import rng_for
 from finetune.data.skips import Skip
 from finetune.geometry import intersection_over_union
+from finetune.inspection.reconstruction import MaskPair, ShownPair, pair_masks
 from finetune.reporting.drawing import jpeg_bytes
 from finetune.settings import OnOverlong
+from finetune.tokens.codec_record import UsesCodec
 from finetune.tokens.tokenizer import Tokenizer
 from finetune.types import BadSampleError, ImageBytes, ImageFile, ImageReference, Instance, Recipe, Sample, Source
 
@@ -62,6 +64,7 @@ class Reading:
         image_digest: Equal for equal encoded images.
         example_digest: Equal for equal images, prefix and suffix.
         objects: Annotated objects, or else those that the suffix says.
+        overlaps: Label and IoU of every mask that the suffix says with the annotated one.
     """
 
     sample_id: str
@@ -74,6 +77,7 @@ class Reading:
     example_digest: bytes = b""
     suffix: str = ""
     objects: tuple[Instance, ...] | None = None
+    overlaps: tuple[tuple[str, float], ...] = ()
     label_set: tuple[str, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     shown: ShownSample | None = None
@@ -112,6 +116,18 @@ class Reader:
             return None
         return self._show(encoded, _num_text_tokens(encoded))
 
+    def show_pair(self, key: int, number: int) -> ShownPair:
+        """Read row `key`, which can be used, and show one of its masks beside what the suffix says of it."""
+        encoded = self._encode(self.source[key], self.encoder)
+        return ShownPair(
+            sample_id=encoded.sample.sample_id,
+            thumbnail_jpeg=_thumbnails(encoded)[0],
+            pair=self._pairs(encoded)[number],
+        )
+
+    def _pairs(self, encoded: Encoded) -> tuple[MaskPair, ...]:
+        return pair_masks(encoded.sample.instances or (), self._spoken(encoded))
+
     def _unusable(self, error: BadSampleError, key: int, sample: Sample) -> Reading:
         """Return what is known of a sample that was refused: its length, if that was the reason."""
         skipped = Reading(sample_id=sample.sample_id, origin=sample.origin, skip=Skip.from_error(error, key))
@@ -140,6 +156,7 @@ class Reader:
             example_digest=_digest(images, _bytes(example.prefix), b"\0", _bytes(example.suffix)),
             suffix=example.suffix,
             objects=None if objects is None else tuple(replace(instance, mask=None) for instance in objects),
+            overlaps=tuple((pair.annotated.label, pair.overlap) for pair in self._pairs(encoded)),
             label_set=sample.label_set,
             notes=example.notes,
             shown=self._show(encoded, num_text_tokens) if is_shown else None,
@@ -149,16 +166,19 @@ class Reader:
         return encoder.encode(sample, self.recipe, rng_for(self.seed, 0, sample.sample_id))
 
     def _spoken(self, encoded: Encoded) -> tuple[Instance, ...]:
-        return self.recipe.decode(encoded.example.suffix, encoded.sample).objects
+        """Return what the suffix says, asked for as the prefix does."""
+        asked = replace(encoded.sample, prefix=encoded.example.prefix)
+        return self.recipe.decode(encoded.example.suffix, asked).objects
 
     def _show(self, encoded: Encoded, num_text_tokens: int) -> ShownSample:
         spoken = self._spoken(encoded)
         annotated = encoded.sample.instances or ()
-        size = encoded.sample.image_size or (1, 1)
+        if not isinstance(self.recipe, UsesCodec):
+            annotated = tuple(replace(instance, mask=None) for instance in annotated)
         return ShownSample(
             sample_id=encoded.sample.sample_id,
             origin=encoded.sample.origin,
-            thumbnails_jpeg=tuple(_thumbnail(pixels.permute(1, 2, 0).numpy(), size) for pixels in encoded.pixels_u8),
+            thumbnails_jpeg=_thumbnails(encoded),
             prefix=encoded.example.prefix,
             suffix=encoded.example.suffix,
             tokens=_token_runs(encoded, self.encoder.tokenizer),
@@ -205,6 +225,11 @@ def _is_said(instance: Instance, spoken: tuple[Instance, ...]) -> bool:
     return any(
         said.label == instance.label and intersection_over_union(said.box, instance.box) > _SAME_BOX for said in spoken
     )
+
+
+def _thumbnails(encoded: Encoded) -> tuple[bytes, ...]:
+    size = encoded.sample.image_size or (1, 1)
+    return tuple(_thumbnail(pixels.permute(1, 2, 0).numpy(), size) for pixels in encoded.pixels_u8)
 
 
 def _thumbnail(pixels: UInt8[np.ndarray, "side side 3"], image_size: tuple[int, int]) -> bytes:

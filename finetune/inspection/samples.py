@@ -1,9 +1,10 @@
-"""Samples as HTML: the image with its boxes, the exact prefix and suffix, and the tokens that the loss falls on."""
+"""Samples as HTML: image with boxes and masks, the exact prefix and suffix, and the tokens that the loss falls on."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from finetune.inspection.reading import ShownSample, TokenRun
+from finetune.inspection.reconstruction import ShownPair
 from finetune.reporting.drawing import drawing_html, jpeg_uri, label_colours
 
 # A word's leading space, as SentencePiece writes it.
@@ -16,6 +17,7 @@ STYLE = """
 .legend i.left-out{border-style:dashed}
 .legend i.dot{width:10px;height:10px;border:0;border-radius:3px}
 .samples{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:16px;align-items:start}
+.samples.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,220px),1fr))}
 .sample{padding:12px;display:flex;flex-direction:column;gap:10px;min-width:0}
 .sample h3{display:flex;gap:10px;align-items:baseline;margin:0;font-size:12px;font-weight:600}
 .sample h3 b{font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -41,14 +43,30 @@ def samples_html(samples: Sequence[ShownSample]) -> str:
     return f'{_legend(colours)}<div class="samples">{cards}</div>'
 
 
+def pairs_html(pairs: Sequence[ShownPair]) -> str:
+    """Show masks beside what the suffix says of them: annotated dashed, read back filled. Styles as `samples_html`."""
+    colours = label_colours(shown.pair.annotated.label for shown in pairs)
+    return f'<div class="samples pairs">{"".join(_pair(shown, colours) for shown in pairs)}</div>'
+
+
+def _pair(shown: ShownPair, colours: Mapping[str, str]) -> str:
+    picture = drawing_html(
+        jpeg_uri(shown.thumbnail_jpeg),
+        predicted=(shown.pair.spoken,),
+        truth=(shown.pair.annotated,),
+        colours=colours,
+        description=f"{shown.sample_id}: {shown.pair.annotated.label}",
+    )
+    name = f"<h3><b>{escape(shown.sample_id)}</b><span>IoU {shown.pair.overlap:.3f}</span></h3>"
+    return f'<article class="sample card">{name}{picture}</article>'
+
+
 def _legend(colours: Mapping[str, str]) -> str:
     tokens = (
         '<span><span class="token">seen</span>attended in full, no loss</span>'
         '<span><span class="token learned">learned</span>the loss falls here</span>'
     )
-    boxes = (
-        '<span><i></i>box that the suffix says</span><span><i class="left-out"></i>annotated, not in the suffix</span>'
-    )
+    boxes = '<span><i></i>what the suffix says</span><span><i class="left-out"></i>annotated, not in the suffix</span>'
     labels = "".join(
         f'<span><i class="dot" style="background:{colour}"></i>{escape(label)}</span>'
         for label, colour in colours.items()

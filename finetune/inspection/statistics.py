@@ -11,11 +11,13 @@ from finetune.data.skips import Skip
 from finetune.data.workers import load_in_order
 from finetune.inspection.histograms import Histogram, histogram_of
 from finetune.inspection.reading import Reader, Reading, ShownSample
+from finetune.inspection.reconstruction import Reconstruction, summarize
 from finetune.reporting.progress import Progress
 from finetune.types import Recipe, Source
 
 _TASK = "inspect"
 _MOST_COMMON = 12
+_MOST_WORST = 8
 _LONGEST_SUFFIX = 120
 _BOX_SIDE_BIN_PERCENT = 5.0
 
@@ -53,6 +55,7 @@ class Inspection:
         image_sizes: (height, width) with counts, most frequent first.
         common_suffixes: Those that occur more than once, most frequent first.
         notes: What source, decoding and recipe left out or changed on purpose.
+        reconstruction: What masks lose as tokens; None where no suffix says a mask that was annotated.
     """
 
     num_samples: int
@@ -71,6 +74,7 @@ class Inspection:
     duplicates: tuple[Duplicates, ...]
     notes: Mapping[str, int]
     shown: tuple[ShownSample, ...]
+    reconstruction: Reconstruction | None = None
 
     @property
     def num_usable(self) -> int:
@@ -129,7 +133,14 @@ def _summarize(readings: list[Reading], reader: Reader) -> Inspection:
         duplicates=_find_duplicates(readings),
         notes=_sum_notes(good),
         shown=tuple(reading.shown for reading in good if reading.shown is not None),
+        reconstruction=_reconstruct(readings, reader),
     )
+
+
+def _reconstruct(readings: list[Reading], reader: Reader) -> Reconstruction | None:
+    overlaps = [(overlap, key, i) for key, one in enumerate(readings) for i, (_, overlap) in enumerate(one.overlaps)]
+    worst = [reader.show_pair(key, number) for _, key, number in sorted(overlaps)[:_MOST_WORST]]
+    return summarize([overlap for reading in readings for overlap in reading.overlaps], worst)
 
 
 def _sides(readings: Iterable[Reading]) -> list[float]:

@@ -1,11 +1,14 @@
-"""Which PaliGemma to fine-tune: a tiny one made at random, a published one, or a folder. Imports without torch."""
+"""Which PaliGemma to fine-tune: tiny, published, or in a folder or file of one's own. Imports without torch."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.model.folder import inspect_folder, read_facts
+from finetune.model.npz_checkpoint import NpzCheckpoint, inspect_npz
+from finetune.model.npz_tokenizer import find_tokenizer, is_hub_name
 from finetune.settings import Precision, at_least
 from finetune.tokens.tokenizer import Tokenizer
 
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
 
 PATCH_SIZE = 14
 TINY_IMAGE_SIZE = 112
-TINY_TOKENIZER = Path(__file__).parent / "tiny_tokenizer"
+# The embedded model: weights, configuration, card and tokenizer.
+TINY_CHECKPOINT = Path(__file__).parent / "tiny_checkpoint"
+TINY_TOKENIZER = TINY_CHECKPOINT
 _VARIANT = re.compile(r"(pt|mix|ft-[a-z0-9_-]+)-(224|448|896)")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -31,6 +36,45 @@ class ModelInputs:
     tokenizer: Tokenizer
     image_size: int
     num_image_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainedTinyModel:
+    """The embedded PaliGemma 2 of a few million parameters, which has learnt five tasks over rendered scenes.
+
+    Its card, finetune/model/tiny_checkpoint/README.md, says how, and how well it does them.
+
+    Args:
+        image_size: Side of the square image in pixels; None: 112, which makes 64 image tokens.
+        dtype: What frozen weights are kept in.
+        trainable_dtype: What trained weights are kept in.
+    """
+
+    image_size: int | None = None
+    dtype: Precision = Precision.fp32
+    trainable_dtype: Precision = Precision.fp32
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the weights lie, with what is recorded about them."""
+        return TINY_CHECKPOINT
+
+    def check(self) -> None:
+        """Refuse a resolution that is no whole number of patches."""
+        check_image_size(self.image_size, PATCH_SIZE)
+
+    def read_inputs(self) -> ModelInputs:
+        """Return the tiny model's form of input."""
+        return _read_inputs(TINY_CHECKPOINT, self.image_size)
+
+    def load(self) -> "LoadedModel":
+        """Read the weights. Their revision is their hash: another release may embed better ones."""
+        self.check()
+        from finetune.model.load import Base, load_folder
+
+        digest = hashlib.sha256((TINY_CHECKPOINT / "model.safetensors").read_bytes()).hexdigest()
+        base = Base(name="tiny", revision=digest[:16], folder=TINY_CHECKPOINT)
+        return load_folder(base, setting="model=tiny", dtype=self.dtype, image_size=self.image_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +218,64 @@ class LocalModel:
         self.check()
         base = Base(name=self.path, revision=None, folder=Path(self.path))
         return load_folder(base, setting="model.path", dtype=self.dtype, image_size=self.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpzModel:
+    """A checkpoint of the original (big_vision, JAX), whose dimensions are read from its arrays.
+
+    Args:
+        path: The .npz file; float32, float16 or bfloat16, names with or without `params/`.
+        tokenizer: The file holds none: a folder with tokenizer.json, or a name on the hub, of which the tokenizer alone
+            is downloaded. None: tokenizer.json beside the file, else the embedded model's where it has as many ids.
+        image_size: Side of the square image in pixels; None: the checkpoint's.
+        dtype: What frozen weights are kept in.
+        trainable_dtype: What trained weights are kept in.
+    """
+
+    path: str
+    tokenizer: str | None = None
+    image_size: int | None = None
+    dtype: Precision = Precision.fp32
+    trainable_dtype: Precision = Precision.fp32
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where the file lies, with what is recorded about it."""
+        return Path(self.path).parent
+
+    def check(self) -> None:
+        """Refuse a file that is no usable PaliGemma by its headers, and a tokenizer that is not its own."""
+        checkpoint = self._inspect()
+        # Asking the hub is left to the reading of inputs, as with a published checkpoint.
+        if self.tokenizer is None or not is_hub_name(self.tokenizer):
+            self._find_tokenizer(checkpoint)
+
+    def read_inputs(self) -> ModelInputs:
+        """Return the checkpoint's form of input, without reading its weights."""
+        checkpoint = self._inspect()
+        tokenizer = Tokenizer.from_folder(self._find_tokenizer(checkpoint))
+        dimensions = checkpoint.dimensions
+        return _inputs_of(tokenizer, self.image_size or dimensions.image_size, dimensions.patch_size)
+
+    def load(self) -> "LoadedModel":
+        """Read the checkpoint."""
+        checkpoint = self._inspect()
+        folder = self._find_tokenizer(checkpoint)
+        from finetune.model.load import Base
+        from finetune.model.npz import load
+
+        base = Base(name=self.path, revision=None, folder=folder)
+        return load(base, checkpoint, dtype=self.dtype, image_size=self.image_size)
+
+    def _inspect(self) -> NpzCheckpoint:
+        checkpoint = inspect_npz(Path(self.path), setting="model.path")
+        check_image_size(self.image_size, checkpoint.dimensions.patch_size)
+        return checkpoint
+
+    def _find_tokenizer(self, checkpoint: NpzCheckpoint) -> Path:
+        size = checkpoint.dimensions.vocabulary_size
+        return find_tokenizer(Path(self.path), self.tokenizer, vocabulary_size=size, embedded=TINY_TOKENIZER)
 
 
 def check_image_size(image_size: int | None, patch_size: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
 from finetune.model.attention import masked_attention
@@ -33,16 +34,27 @@ def run_decoder(
     *,
     remember: Remember = attend_to_new_only,
     checkpoint_layers: bool = False,
+    residual_dropout: float = 0.0,
 ) -> Float[Tensor, "rows tokens hidden"]:
     """Run all layers; the result lacks the final norm.
 
     Args:
-        checkpoint_layers: Keep only each layer's input and compute the rest again in the backward pass.
+        checkpoint_layers: Keep only each layer's input and compute the rest again in the backward pass, with the same
+            dropout.
+        residual_dropout: Share of what attention and MLP return that is dropped before it is added, number by number;
+            drawn from torch's global random state.
     """
     decoder = language_model(model)
     rotation = rotary_tables(decoder, position_ids)
     for index, layer in enumerate(decoder.layers):
-        run = partial(_layer, layer, rotation=rotation, allowed=allowed, remember=partial(remember, index))
+        run = partial(
+            _layer,
+            layer,
+            rotation=rotation,
+            allowed=allowed,
+            remember=partial(remember, index),
+            residual_dropout=residual_dropout,
+        )
         states = checkpoint(run, states, use_reentrant=False) if checkpoint_layers else run(states)
     return states
 
@@ -74,16 +86,27 @@ def _layer(
     rotation: tuple[Tensor, Tensor],
     allowed: Tensor,
     remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    residual_dropout: float,
 ) -> Tensor:
-    """Run one layer. Gemma 2 also normalises what attention and MLP return, before it is added."""
+    """Run one layer. Gemma 2 also normalises what attention and MLP return, before it is added.
+
+    Source:
+        big_vision models/ppp/gemma.py, `Block` (0127fb6): dropout comes after the one norm and before the other.
+    """
     attended = _attention(layer.self_attn, layer.input_layernorm(states), rotation, allowed, remember)
     if not hasattr(layer, "pre_feedforward_layernorm"):
-        states = states + attended
+        states = states + _drop(attended, residual_dropout)
         transformed: Tensor = layer.mlp(layer.post_attention_layernorm(states))
-        return states + transformed
-    states = states + layer.post_attention_layernorm(attended)
-    transformed = layer.post_feedforward_layernorm(layer.mlp(layer.pre_feedforward_layernorm(states)))
-    return states + transformed
+        return states + _drop(transformed, residual_dropout)
+    states = states + _drop(layer.post_attention_layernorm(attended), residual_dropout)
+    transformed = _drop(layer.mlp(layer.pre_feedforward_layernorm(states)), residual_dropout)
+    normalized: Tensor = layer.post_feedforward_layernorm(transformed)
+    return states + normalized
+
+
+def _drop(states: Tensor, rate: float) -> Tensor:
+    # A rate of 0 must draw nothing, or adapters' dropout would change with a setting that is switched off.
+    return dropout(states, rate) if rate else states
 
 
 def _attention(

@@ -15,7 +15,12 @@ from finetune.model.image_encoder import embed_images
 
 
 def target_states(
-    model: nn.Module, batch: Batch, *, checkpoint_layers: bool = False, mask_rule: MaskRule = prefix_lm_mask
+    model: nn.Module,
+    batch: Batch,
+    *,
+    checkpoint_layers: bool = False,
+    residual_dropout: float = 0.0,
+    mask_rule: MaskRule = prefix_lm_mask,
 ) -> Float[Tensor, "targets hidden"]:
     """Return the states that predict `batch.targets`, in their order, after the final norm.
 
@@ -23,9 +28,11 @@ def target_states(
 
     Args:
         checkpoint_layers: Save memory: keep only the input of each layer that trains, compute it again backwards.
+        residual_dropout: As `run_decoder` takes it; for training alone.
         mask_rule: Replaced by tests alone, to show what a wrong mask does.
     """
-    states = _decoded(model, batch, checkpoint_layers, mask_rule).flatten(0, 1).index_select(0, batch.predictor_rows)
+    decoded = _decoded(model, batch, mask_rule, checkpoint_layers=checkpoint_layers, residual_dropout=residual_dropout)
+    states = decoded.flatten(0, 1).index_select(0, batch.predictor_rows)
     normalized: Tensor = language_model(model).norm(states)
     return normalized
 
@@ -34,7 +41,7 @@ def all_states(
     model: nn.Module, batch: Batch, *, mask_rule: MaskRule = prefix_lm_mask
 ) -> Float[Tensor, "rows tokens hidden"]:
     """Return the states of all positions after the final norm, for the self-test and for tests."""
-    normalized: Tensor = language_model(model).norm(_decoded(model, batch, False, mask_rule))
+    normalized: Tensor = language_model(model).norm(_decoded(model, batch, mask_rule))
     return normalized
 
 
@@ -68,8 +75,22 @@ def vocabulary_logits(
     return logits[..., :vocabulary_size].float()
 
 
-def _decoded(model: nn.Module, batch: Batch, checkpoint_layers: bool, mask_rule: MaskRule) -> Tensor:
+def _decoded(
+    model: nn.Module,
+    batch: Batch,
+    mask_rule: MaskRule,
+    *,
+    checkpoint_layers: bool = False,
+    residual_dropout: float = 0.0,
+) -> Tensor:
     allowed = mask_rule(batch.example_ids, batch.position_ids, batch.is_suffix)
     checkpoint_layers = checkpoint_layers and torch.is_grad_enabled()
     states = embed_tokens(model, batch, checkpoint_layers=checkpoint_layers)
-    return run_decoder(model, states, batch.position_ids, allowed, checkpoint_layers=checkpoint_layers)
+    return run_decoder(
+        model,
+        states,
+        batch.position_ids,
+        allowed,
+        checkpoint_layers=checkpoint_layers,
+        residual_dropout=residual_dropout,
+    )

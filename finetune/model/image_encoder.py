@@ -32,13 +32,21 @@ def embed_normalized(
     tower = vision_tower(model)
     trains = any(parameter.requires_grad for parameter in tower.parameters())
     with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
-        states: Tensor = tower.embeddings(pixels)
-        for layer in tower.encoder.layers:
-            run = partial(_layer, layer)
-            states = checkpoint(run, states, use_reentrant=False) if checkpoint_layers and trains else run(states)
-        states = tower.post_layernorm(states)
+        states = patch_states(tower, pixels, checkpoint_layers=checkpoint_layers and trains)
     image_tokens: Tensor = inner.multi_modal_projector(states)
     return image_tokens
+
+
+def patch_states(
+    tower: Any, pixels: Float[Tensor, "images 3 height width"], *, checkpoint_layers: bool = False
+) -> Float[Tensor, "images tokens channels"]:
+    """Return what SigLIP says of each patch, after its final norm."""
+    states: Tensor = tower.embeddings(pixels)
+    for layer in tower.encoder.layers:
+        run = partial(_layer, layer)
+        states = checkpoint(run, states, use_reentrant=False) if checkpoint_layers else run(states)
+    normalized: Tensor = tower.post_layernorm(states)
+    return normalized
 
 
 def vision_tower(model: nn.Module) -> Any:

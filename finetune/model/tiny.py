@@ -1,6 +1,14 @@
-"""The embedded model: transformers' own PaliGemma classes with dimensions that two CPU cores can train."""
+"""A tiny model from random weights: transformers' own PaliGemma classes with dimensions that two CPU cores can train.
+
+Two tables start with what they are to mean, so that a short training finds objects at all: positions of patches, and
+location tokens, whose neighbours start as neighbours.
+"""
+
+import math
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import (
     Gemma2Config,
     GemmaConfig,
@@ -13,6 +21,7 @@ from finetune.model.choices import PATCH_SIZE, TINY_IMAGE_SIZE, TINY_TOKENIZER, 
 from finetune.model.dtype import to_torch_dtype
 from finetune.model.folder import FolderFacts
 from finetune.model.load import Base, LoadedModel, finish, prepare_config
+from finetune.tokens.location import NUM_BINS
 from finetune.tokens.tokenizer import Tokenizer
 
 _HEAD_DIM = 64
@@ -20,6 +29,10 @@ _NUM_VISION_HEADS = 4
 _NUM_DECODER_HEADS = 4
 # The real tables have 64 rows after the last id; ours is padded to a multiple of 64 for the same reason.
 _ROW_MULTIPLE = 64
+# Wavelengths, geometric from the longest to the shortest: in patches for positions, in bins for location tokens.
+_PATCH_WAVES = (630.0, 6.3)
+_BIN_WAVES = (2048.0, 16.0)
+_POSITION_AMPLITUDE = 0.5
 
 
 def build(choice: TinyModel) -> LoadedModel:
@@ -31,10 +44,12 @@ def build(choice: TinyModel) -> LoadedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(choice.init_seed)
         model = PaliGemmaForConditionalGeneration(config)
+    _order_positions(model)
+    _order_locations(model, tokenizer)
     return finish(
         model.to(to_torch_dtype(choice.dtype)),
         tokenizer,
-        base=Base(name="tiny" if choice.generation == 2 else "tiny1", revision=None, folder=TINY_TOKENIZER),
+        base=Base(name="tiny_random" if choice.generation == 2 else "tiny1", revision=None, folder=TINY_TOKENIZER),
         facts=FolderFacts(image_size=image_size, patch_size=PATCH_SIZE, generation=choice.generation),
         notes=(f"initialised at random from seed {choice.init_seed}", *notes),
     )
@@ -84,3 +99,32 @@ def _decoder_config(choice: TinyModel, num_rows: int, special_ids: dict[str, int
     if choice.generation == 1:
         return GemmaConfig(**common, num_key_value_heads=1)
     return Gemma2Config(**common, num_key_value_heads=2, query_pre_attn_scalar=_HEAD_DIM)
+
+
+@torch.no_grad()
+def _order_positions(model: PaliGemmaForConditionalGeneration) -> None:
+    """Start each patch's embedding as waves of its row and its column."""
+    table = model.model.vision_tower.embeddings.position_embedding.weight
+    places = torch.arange(len(table))
+    side = math.isqrt(len(table))
+    rows, columns = (_waves(place, table.shape[1] // 2, *_PATCH_WAVES) for place in (places // side, places % side))
+    table.copy_(_POSITION_AMPLITUDE * torch.cat((rows, columns), dim=1))
+
+
+@torch.no_grad()
+def _order_locations(model: PaliGemmaForConditionalGeneration, tokenizer: Tokenizer) -> None:
+    """Start each location token's embedding as waves of its bin, as large as random ones and a little random."""
+    table = model.get_input_embeddings().weight
+    (first,) = tokenizer.encode("<loc0000>")
+    found = table[first : first + NUM_BINS]
+    spread = model.config.text_config.initializer_range * math.sqrt(2)
+    ordered = spread * _waves(torch.arange(NUM_BINS), table.shape[1], *_BIN_WAVES)
+    found.copy_(0.9 * ordered + 0.1 * found)
+
+
+def _waves(places: Tensor, width: int, longest: float, shortest: float) -> Float[Tensor, "places width"]:
+    """Return sines, then cosines, of `width / 2` wavelengths; rows of near places are near each other."""
+    steps = torch.arange(width // 2) / max(1, width // 2 - 1)
+    wavelengths = longest * (shortest / longest) ** steps
+    angles = 2 * math.pi * places[:, None] / wavelengths
+    return torch.cat((angles.sin(), angles.cos()), dim=1)

@@ -1,7 +1,8 @@
-"""Images with boxes drawn over them, as HTML that opens from disk.
+"""Images with boxes and masks drawn over them, as HTML that opens from disk.
 
-Boxes stay vectors over the picture: sharp at any size, readable in a small thumbnail, and a page can hide one kind of
-them with a line of CSS. Predicted boxes are solid, true ones dashed; the colour says the label.
+Both stay vectors over the picture: sharp at any size, readable in a small thumbnail, and a page can hide one kind of
+them with a line of CSS. What is predicted is solid, and its masks filled; what is true is dashed; the colour says the
+label.
 """
 
 import base64
@@ -15,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from finetune.geometry import Box
+from finetune.reporting.outlines import outline_path
 from finetune.types import Instance
 
 # Hues that stay apart for the usual kinds of colour blindness come first (Okabe and Ito's, deepened for white text).
@@ -30,6 +32,12 @@ STYLE = """
 .drawing svg{position:absolute;inset:0;width:100%;height:100%}
 .drawing rect{fill:none;stroke-width:2;paint-order:stroke}
 .drawing .halo{stroke:#fff;stroke-width:3.5;opacity:.55}
+.drawing rect.around{stroke-width:1;opacity:.75}
+.drawing rect.halo.around{stroke-width:2;opacity:.35}
+.drawing path{fill:none;fill-rule:evenodd;stroke-width:2;stroke-linejoin:round;vector-effect:non-scaling-stroke}
+.drawing path.halo{stroke-width:3.5}
+.drawing path.predicted{fill:var(--label);fill-opacity:.38}
+.drawing path.halo.predicted{fill:none}
 .drawing .true{stroke-dasharray:5 3}
 .drawing .chip{position:absolute;max-width:100%;padding:0 4px;border-radius:3px;overflow:hidden;
 font:600 10px/14px system-ui,sans-serif;color:#fff;text-overflow:ellipsis;white-space:nowrap}
@@ -55,7 +63,7 @@ def drawing_html(
     colours: Mapping[str, str],
     description: str,
 ) -> str:
-    """Lay boxes over an image. The page must include `STYLE`.
+    """Lay boxes and masks over an image. The page must include `STYLE`.
 
     Args:
         image_uri: What the image's `src` says; `jpeg_uri` makes one that needs no file.
@@ -63,10 +71,13 @@ def drawing_html(
         description: Alternative text of the image, in words.
     """
     boxes = [(instance, "true") for instance in truth] + [(instance, "predicted") for instance in predicted]
+    masks = "".join(_mask(instance, kind, colours[instance.label]) for instance, kind in boxes)
     outlines = "".join(_outline(instance, kind, colours[instance.label]) for instance, kind in boxes)
     chips = "".join(_chip(instance, kind, colours[instance.label]) for instance, kind in boxes)
     image = f'<img src="{escape(image_uri)}" alt="{escape(description)}" loading="lazy">'
     density = " many" if len(boxes) > _CALM_BOXES else ""
+    if masks:
+        outlines = f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none">{masks}</svg>{outlines}'
     return f'<span class="drawing{density}">{image}<svg aria-hidden="true">{outlines}</svg>{chips}</span>'
 
 
@@ -101,8 +112,21 @@ def _colour(index: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
+def _mask(instance: Instance, kind: str, colour: str) -> str:
+    """Draw the instance's mask; nothing where it has none, or no pixel is in it."""
+    path = "" if instance.mask is None else outline_path(instance.mask)
+    if not path:
+        return ""
+    return (
+        f'<path class="halo {kind}" d="{path}"/>'
+        f'<path class="{kind}" style="--label:{colour}" stroke="{colour}" d="{path}"/>'
+    )
+
+
 def _outline(instance: Instance, kind: str, colour: str) -> str:
     box = instance.box
+    # Around a mask the box says little more, and steps back.
+    kind = kind if instance.mask is None else f"{kind} around"
     place = (
         f'x="{_percent(box.left)}" y="{_percent(box.top)}" '
         f'width="{_percent(box.right - box.left)}" height="{_percent(box.bottom - box.top)}"'

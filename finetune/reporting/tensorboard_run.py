@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from finetune.reporting.description import RunDescription
-from finetune.reporting.drawing import decode_jpeg
+from finetune.reporting.drawing import decode_jpeg, label_colours
+from finetune.reporting.painting import paint_masks
 from finetune.reporting.rows import PredictionRow
 
 
@@ -43,14 +44,15 @@ class TensorBoardRun:
         self.writer.flush()
 
     def log_predictions(self, rows: Sequence[PredictionRow], step: int) -> None:
-        """Take the images with the predicted boxes drawn, and what was asked and said as text."""
+        """Take the images with predicted boxes and masks drawn, and what was asked and said as text."""
         for index, row in enumerate(rows):
             if row.thumbnail_jpeg is not None:
                 pixels = np.asarray(decode_jpeg(row.thumbnail_jpeg))
+                colours = label_colours(instance.label for instance in row.predicted)
                 boxes_xyxy_pixels = [instance.box.to_xyxy_pixels(pixels.shape[:2]) for instance in row.predicted]
                 self.writer.add_image_with_boxes(
                     f"predictions/{index}",
-                    pixels,
+                    paint_masks(pixels, row.predicted, colours),
                     np.array(boxes_xyxy_pixels, dtype=np.float64).reshape(-1, 4),
                     step,
                     dataformats="HWC",

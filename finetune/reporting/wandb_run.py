@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import wandb
 from wandb.data_types import Classes
 
 from finetune.reporting.description import RunDescription
 from finetune.reporting.drawing import decode_jpeg
+from finetune.reporting.painting import mask_at
 from finetune.reporting.rows import PredictionRow
 from finetune.reporting.strict_json import dumps, write_file
 from finetune.reporting.trackers import WandbMode, WandbTracker
@@ -69,7 +71,7 @@ class WandbRun:
         self._log(dict(values), step)
 
     def log_predictions(self, rows: Sequence[PredictionRow], step: int) -> None:
-        """Take a table of predictions, the images with predicted and true boxes that can be switched on and off."""
+        """Take a table of predictions, their images with predicted and true boxes and masks that can be hidden."""
         shown = [row for row in rows if row.thumbnail_jpeg is not None]
         labels = sorted({instance.label for row in shown for instance in (*row.predicted, *(row.truth or ()))})
         images = [_image(row, labels) for row in shown]
@@ -111,9 +113,37 @@ def _run_id(folder: Path) -> str:
 
 def _image(row: PredictionRow, labels: Sequence[str]) -> wandb.Image:
     assert row.thumbnail_jpeg is not None, "only rows with a thumbnail are shown"
-    boxes = {"predicted": _boxes(row.predicted, labels), "true": _boxes(row.truth or (), labels)}
-    classes = Classes([{"id": index, "name": label} for index, label in enumerate(labels)])
-    return wandb.Image(decode_jpeg(row.thumbnail_jpeg), caption=row.sample_id, boxes=boxes, classes=classes)
+    shown = decode_jpeg(row.thumbnail_jpeg)
+    kinds = {"predicted": row.predicted, "true": row.truth or ()}
+    return wandb.Image(
+        shown,
+        caption=row.sample_id,
+        boxes={kind: _boxes(instances, labels) for kind, instances in kinds.items()},
+        masks={
+            kind: _masks(instances, labels, (shown.height, shown.width))
+            for kind, instances in kinds.items()
+            if any(instance.mask is not None for instance in instances)
+        },
+        classes=Classes([{"id": number, "name": label} for number, label in _class_labels(labels).items()]),
+    )
+
+
+def _class_labels(labels: Sequence[str]) -> dict[int, str]:
+    """Number labels as W&B wants them in one image; 0 is what no mask covers."""
+    return dict(enumerate(labels, start=1))
+
+
+def _masks(instances: Sequence[Instance], labels: Sequence[str], image_size: tuple[int, int]) -> dict[str, Any]:
+    """Return all masks as one map of label numbers; where two of them overlap, the smaller one is seen.
+
+    W&B keeps such maps as grey PNG files, so what has a number above 255 is left to its box.
+    """
+    numbers = np.zeros(image_size, dtype=np.uint8)
+    for instance in sorted(instances, key=lambda one: -one.box.area):
+        number = labels.index(instance.label) + 1
+        if instance.mask is not None and number <= np.iinfo(np.uint8).max:
+            numbers[mask_at(instance, image_size)] = number
+    return {"mask_data": numbers, "class_labels": _class_labels(labels)}
 
 
 def _boxes(instances: Sequence[Instance], labels: Sequence[str]) -> dict[str, Any]:
@@ -127,10 +157,10 @@ def _boxes(instances: Sequence[Instance], labels: Sequence[str]) -> dict[str, An
                     "minY": instance.box.top,
                     "maxY": instance.box.bottom,
                 },
-                "class_id": labels.index(instance.label),
+                "class_id": labels.index(instance.label) + 1,
                 "box_caption": instance.label,
             }
             for instance in instances
         ],
-        "class_labels": dict(enumerate(labels)),
+        "class_labels": _class_labels(labels),
     }

@@ -138,7 +138,7 @@ def test_files_of_one_split_are_joined_by_image(root: Path, kinds: list[str]) ->
         ({"bbox": [20, 10, 0, 30]}, "annotation 1.bbox", "empty-box"),
         ({"bbox": [20, 10, 300, 30]}, "annotation 1.bbox", "box-outside-image"),
         ({"bbox": [20, 10, 30]}, "annotation 1.bbox", "box-length"),
-        ({"bbox": None}, "annotation 1.bbox", "box-length"),
+        ({"bbox": None, "segmentation": []}, "annotation 1.bbox", "box-length"),
         ({"category_id": 8}, "annotation 1.category_id", "unknown-category"),
         ({"category_id": [8]}, "annotation 1.category_id", "unknown-category"),
         ({"iscrowd": 2}, "annotation 1.iscrowd", "wrong-type"),
@@ -206,3 +206,45 @@ def test_missing_files_are_refused_by_name(root: Path, settings: dict[str, Any],
 def test_a_data_set_without_files_is_refused() -> None:
     with pytest.raises(ValueError, match="annotations must name at least one file"):
         Coco(root=".", annotations=[])
+
+
+def test_an_object_without_a_bbox_has_its_masks_own(root: Path) -> None:
+    _write(root, _changed(bbox=None))
+    instances = Coco(root=str(root)).open("val2017")[0].instances
+    assert instances is not None
+    assert instances[0].box == Box(top=0.1, left=0.1, bottom=0.4, right=0.5)
+    with pytest.raises(BadSampleError, match="box-length"):
+        Coco(root=str(root), masks=False).open("val2017")[0]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["the ant", "the left one", "the ant"],
+        [{"raw": "the ant", "sent": "ant"}, {"sent": "the left one"}],
+    ],
+)
+def test_expressions_make_an_instance_each_in_the_categorys_place(root: Path, sentences: list[Any]) -> None:
+    first, crowd, last = INSTANCES["annotations"]
+    rows = [{**first, "sentences": sentences}, crowd, {**last, "sentences": "the zebra"}]
+    _write(root, {**INSTANCES, "annotations": rows})
+    instances = Coco(root=str(root), expressions="sentences").open("val2017")[0].instances
+    assert instances is not None
+    assert [(one.label, one.is_crowd) for one in instances] == [
+        ("the ant", False),
+        ("the left one", False),
+        ("zebra", True),
+        ("the zebra", False),
+    ]
+    assert (instances[0].box, instances[0].mask) == (instances[1].box, instances[1].mask)
+    plain = Coco(root=str(root)).open("val2017")[0].instances
+    assert [one.label for one in plain or ()] == ["ant", "zebra", "zebra"]
+
+
+@pytest.mark.parametrize(("sentences", "code"), [([], "missing-expression"), (None, "wrong-type"), ([3], "wrong-type")])
+def test_an_object_without_an_expression_is_refused(root: Path, sentences: Any, code: str) -> None:
+    _write(root, _changed(sentences=sentences))
+    with pytest.raises(BadSampleError) as refusal:
+        Coco(root=str(root), expressions="sentences").open("val2017")[0]
+    assert refusal.value.code == code
+    assert refusal.value.field_name.startswith("annotation 1.sentences")

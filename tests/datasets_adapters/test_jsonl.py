@@ -84,7 +84,29 @@ def test_an_image_without_objects_is_not_an_image_without_annotation(root: Path)
 
 def test_several_images_are_read_in_order(root: Path) -> None:
     Image.new("RGB", (3, 3)).save(root / "b.png")
-    assert [image.name for image in _read(root, {**GOOD, "image": ["b.png", "a.png"]}).images] == ["b.png", "a.png"]
+    for row in ({"image": ["b.png", "a.png"]}, {"images": ["b.png", "a.png"]}, {"frames": ["b.png", "a.png"]}):
+        assert [image.name for image in _read(root, {"suffix": "a cat", **row}).images] == ["b.png", "a.png"]
+
+
+def test_a_folder_of_frames_is_read_by_number_and_by_stride(root: Path) -> None:
+    (root / "clips" / "one").mkdir(parents=True)
+    for number in range(12):
+        Image.new("RGB", (4, 4)).save(root / "clips" / "one" / f"frame-{number}.png")
+    row = {"frames": "clips/one", "captions": ["a man runs"]}
+    whole = [image.name for image in _read(root, row).images]
+    assert whole == [f"clips/one/frame-{number}.png" for number in range(12)]
+    assert [image.name for image in _read(root, row, frame_stride=5).images] == [whole[0], whole[5], whole[10]]
+    with pytest.raises(ValueError, match="frame_stride must be at least 1, got 0"):
+        JsonLines(root=str(root), frame_stride=0)
+
+
+def test_a_link_among_the_frames_that_leaves_the_folder_is_refused(root: Path) -> None:
+    outside = root / "outside.png"
+    Image.new("RGB", (4, 4)).save(outside)
+    (root / "images" / "clip").mkdir(parents=True)
+    (root / "images" / "clip" / "1.png").symlink_to(outside)
+    with pytest.raises(BadSampleError, match="path-outside-folder"):
+        _read(root, {"frames": "clip", "suffix": "a cat"}, image_folder="images")
 
 
 def test_labels_come_from_both_splits(root: Path) -> None:

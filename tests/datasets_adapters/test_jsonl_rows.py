@@ -6,6 +6,7 @@ from PIL import Image
 
 from datasets_adapters.boxes import BadBoxes
 from datasets_adapters.jsonl_rows import RowRules, read_row
+from finetune.geometry import Box
 from finetune.types import BadSampleError
 
 GOOD = {"image": "a.png", "prefix": "caption en", "suffix": "a cat"}
@@ -14,6 +15,7 @@ GOOD = {"image": "a.png", "prefix": "caption en", "suffix": "a cat"}
 @pytest.fixture
 def rules(tmp_path: Path) -> RowRules:
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
     return RowRules(
         image_folder=tmp_path,
         box_format=None,
@@ -28,6 +30,15 @@ BAD_FIELDS = [
     ({"image": 3}, "image", "wrong-type"),
     ({"image": []}, "image", "wrong-type"),
     ({"image": "b.png"}, "image", "missing-file"),
+    ({"images": ["a.png"]}, "images", "two-fields"),
+    ({"image": None, "images": []}, "images", "wrong-type"),
+    ({"image": None, "images": ["a.png", "b.png"]}, "images", "missing-file"),
+    ({"image": None, "images": ["a.png", 3]}, "images", "wrong-type"),
+    ({"image": None, "frames": 3}, "frames", "wrong-type"),
+    ({"image": None, "frames": "clip"}, "frames", "missing-file"),
+    ({"image": None, "frames": "a.png"}, "frames", "not-a-folder"),
+    ({"image": None, "frames": "empty"}, "frames", "no-frames"),
+    ({"image": None, "frames": "../empty"}, "frames", "path-escape"),
     ({"image": "../a.png"}, "image", "path-escape"),
     ({"suffix": ""}, "suffix", "empty-text"),
     ({"suffix": 3}, "suffix", "wrong-type"),
@@ -72,3 +83,15 @@ def test_a_bad_field_is_refused_with_place_name_and_reason(
     with pytest.raises(BadSampleError) as refusal:
         read_row({**GOOD, **change}, rules, "train.jsonl:2")
     assert (refusal.value.origin, refusal.value.field_name, refusal.value.code) == ("train.jsonl:2", field_name, code)
+
+
+def test_an_object_with_a_mask_needs_no_box_and_no_box_format(rules: RowRules) -> None:
+    row = {"image": "a.png", "boxes": [{"label": "a", "mask": [[20, 10, 100, 10, 100, 40, 20, 40]]}]}
+    (instance,) = read_row(row, rules, "train.jsonl:1").instances or ()
+    assert instance.box == Box(top=0.1, left=0.1, bottom=0.4, right=0.5)
+    assert instance.mask is not None
+    boxed = {"label": "a", "box": [0, 0, 200, 100]}
+    with pytest.raises(BadSampleError, match="undeclared-box-format"):
+        read_row({**row, "boxes": [*row["boxes"], boxed]}, rules, "train.jsonl:1")
+    with pytest.raises(BadSampleError, match=r"boxes\[0\].box.*box-length"):
+        read_row({"image": "a.png", "box_format": "xyxy_pixels", "boxes": [{"label": "a"}]}, rules, "train.jsonl:1")

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datasets_adapters.masks import read_mask
+from datasets_adapters.masks import box_of_mask, read_mask
 from datasets_adapters.rows import RowPlace
+from finetune.geometry import Box
 from finetune.masks import Mask
 from finetune.types import BadSampleError
 
@@ -125,3 +126,52 @@ def test_any_string_is_run_lengths_or_a_refusal(counts: str) -> None:
         assert _read({"size": list(SIZE), "counts": counts}).to_array().shape == SIZE
     except BadSampleError:
         return
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16"])
+def test_one_label_map_holds_many_masks(tmp_path: Path, mode: str) -> None:
+    values = np.zeros(SIZE, dtype=np.uint8)
+    values[1, 2:4], values[3, :2] = 7, 9
+    picture = Image.fromarray(values.astype(np.uint16)) if mode == "I;16" else Image.fromarray(values, mode=mode)
+    if mode == "P":
+        picture.putpalette(range(30))
+    picture.save(tmp_path / "map.png")
+    for value in (7, 9):
+        mask = _read({"label_map": "map.png", "value": value}, tmp_path)
+        assert np.array_equal(mask.to_array(), values == value)
+
+
+def test_a_label_map_in_colour_is_asked_for_a_colour(tmp_path: Path) -> None:
+    pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
+    pixels[1, 2:4] = [0, 128, 64]
+    Image.fromarray(pixels).save(tmp_path / "map.png")
+    mask = _read({"label_map": "map.png", "value": [0, 128, 64]}, tmp_path)
+    assert np.array_equal(mask.to_array(), pixels.any(axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("value", "field_name", "code"),
+    [
+        ({"label_map": "map.png"}, "mask.value", "wrong-type"),
+        ({"label_map": "map.png", "value": True}, "mask.value", "wrong-type"),
+        ({"label_map": "map.png", "value": -1}, "mask.value", "wrong-type"),
+        ({"label_map": "map.png", "value": [1, 2]}, "mask.value", "wrong-type"),
+        ({"label_map": "map.png", "value": 5}, "mask.value", "empty-mask"),
+        ({"label_map": "map.png", "value": [1, 2, 3]}, "mask.label_map", "mask-mode"),
+        ({"label_map": "other.png", "value": 5}, "mask.label_map", "missing-file"),
+        ({"label_map": 3, "value": 5}, "mask.label_map", "wrong-type"),
+        ({"label_map": "map.png", "value": 5, "png": "map.png"}, "mask.label_map", "unknown-field"),
+        ({"label_map": "map.png", "values": 5}, "mask.values", "unknown-field"),
+    ],
+)
+def test_a_bad_label_map_is_refused(tmp_path: Path, value: object, field_name: str, code: str) -> None:
+    Image.fromarray(np.ones(SIZE, dtype=np.uint8)).save(tmp_path / "map.png")
+    with pytest.raises(BadSampleError) as refusal:
+        _read(value, tmp_path)
+    assert (refusal.value.field_name, refusal.value.code) == (field_name, code)
+
+
+def test_the_box_of_a_mask_is_around_its_pixels() -> None:
+    pixels = np.zeros((10, 20), dtype=np.uint8)
+    pixels[2:7, 5:20] = 1
+    assert box_of_mask(Mask.from_array(pixels)) == Box(top=0.2, left=0.25, bottom=0.7, right=1.0)

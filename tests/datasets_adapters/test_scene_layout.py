@@ -69,7 +69,7 @@ def test_a_scene_belongs_to_a_side_by_its_content_alone() -> None:
 def test_a_background_carries_nothing_that_cannot_be_seen(kind: str) -> None:
     scene, _ = arrange(replace(CROWDED, backgrounds=[kind]), np.random.default_rng(0))
     background = scene.background
-    assert (background.noise_seed != 0) == (kind == "noise")
-    assert (background.period != 0) == (kind == "stripes")
+    assert (background.noise_seed != 0) == (kind in ("noise", "night"))
+    assert (background.period != 0) == (kind in ("stripes", "checks"))
     assert (background.angle != 0) == (kind in ("gradient", "stripes"))
     assert (background.first == background.second) == (kind == "flat")

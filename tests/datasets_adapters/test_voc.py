@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -165,3 +166,51 @@ def test_the_blood_cells_are_read(bccd: Path) -> None:
             for instance in sample.instances or ():
                 counts[instance.label] = counts.get(instance.label, 0) + 1
     assert counts == {"RBC": 4155, "WBC": 372, "Platelets": 361}
+
+
+def _segment(root: Path, name: str) -> None:
+    """The cat is 1, the dog 2, and a border that belongs to nobody 255."""
+    values = np.zeros((100, 200), dtype=np.uint8)
+    values[10:40, 20:100], values[50:90, 110:190], values[40:42, 20:100] = 1, 2, 255
+    picture = Image.fromarray(values, mode="P")
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    (root / "SegmentationObject").mkdir(exist_ok=True)
+    picture.save(root / "SegmentationObject" / f"{name}.png")
+
+
+def test_masks_come_from_the_numbers_of_objects_where_an_image_has_them(root: Path) -> None:
+    _segment(root, "a")
+    without, with_masks = Voc(root=str(root)).open("train")[0], Voc(root=str(root)).open("train")[1]
+    assert [instance.mask for instance in without.instances or ()] == [None, None]
+    cat, dog = with_masks.instances or ()
+    assert cat.mask is not None
+    assert dog.mask is not None
+    assert cat.mask.to_array()[10:40, 20:100].all()
+    assert (cat.mask.area_pixels, dog.mask.area_pixels) == (30 * 80, 40 * 80)
+    unread = Voc(root=str(root), masks=False).open("train")[1]
+    assert all(instance.mask is None for instance in unread.instances or ())
+
+
+def test_the_numbers_are_those_of_the_annotation_file_also_where_objects_are_left_out(root: Path) -> None:
+    _segment(root, "a")
+    first = GOOD.replace("<difficult>0", "<difficult>1").replace(
+        "<name>dog</name><difficult>1", "<name>dog</name><difficult>0"
+    )
+    (root / "Annotations" / "a.xml").write_text(first)
+    (dog,) = Voc(root=str(root), keep_difficult=False).open("train")[1].instances or ()
+    assert dog.mask is not None
+    assert dog.mask.area_pixels == 40 * 80
+
+
+def test_the_lists_of_images_with_masks_can_be_chosen(root: Path) -> None:
+    (root / "ImageSets/Segmentation").mkdir()
+    (root / "ImageSets/Segmentation/train.txt").write_text("a\n")
+    source = Voc(root=str(root), list_folder="Segmentation").open("train")
+    assert [source[index].sample_id for index in range(len(source))] == ["a"]
+
+
+def test_masks_of_another_image_are_refused(root: Path) -> None:
+    (root / "SegmentationObject").mkdir()
+    Image.new("L", (20, 10)).save(root / "SegmentationObject" / "a.png")
+    with pytest.raises(BadSampleError, match=r"SegmentationObject: 'a.png' is 20 x 10, its image is 200 x 100"):
+        Voc(root=str(root)).open("train")[1]

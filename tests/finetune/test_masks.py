@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from finetune.masks import Mask
+from finetune.masks import Mask, mask_overlaps
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.integers(0, 1)))
@@ -38,3 +38,14 @@ def test_run_lengths_that_do_not_fit_the_image_are_refused(counts: list[int]) ->
 def test_polygons_that_are_no_polygons_are_refused(polygons: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="polygon"):
         Mask.from_polygons(polygons, image_size=(4, 4))
+
+
+def test_overlaps_are_shares_of_joined_pixels_and_nothing_overlaps_nothing() -> None:
+    pixels = np.zeros((2, 10), dtype=np.uint8)
+    empty = Mask.from_array(pixels)
+    pixels[0, :8] = 1
+    wide = Mask.from_array(pixels)
+    pixels[0, 4:] = 0
+    narrow = Mask.from_array(pixels)
+    assert mask_overlaps([wide, empty], [narrow, wide, empty]).tolist() == [[0.5, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    assert mask_overlaps([], [wide]).shape == (0, 1)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from finetune.geometry import Box
 from finetune.tokens.objects import parse_objects
 from finetune.types import BadSampleError, Instance, Sample
-from recipes.detection import BoxOrder, Detection, OtherLabels, PrefixLabels
+from recipes.detection import Detection
+from recipes.object_lists import ObjectOrder, OtherLabels, PrefixLabels
 
 RNG = np.random.default_rng(0)
 
@@ -61,16 +62,16 @@ def test_the_suffix_is_location_tokens_and_label() -> None:
 def test_boxes_follow_the_chosen_order() -> None:
     sample = _sample(CAT, DOG, BUS)
     assert _said(Detection(), sample) == ["cat", "dog", "bus"]
-    assert _said(Detection(box_order=BoxOrder.left_to_right), sample) == ["dog", "bus", "cat"]
-    assert _said(Detection(box_order=BoxOrder.by_size), sample) == ["bus", "cat", "dog"]
-    drawn = Detection(box_order=BoxOrder.random)
+    assert _said(Detection(box_order=ObjectOrder.left_to_right), sample) == ["dog", "bus", "cat"]
+    assert _said(Detection(box_order=ObjectOrder.by_size), sample) == ["bus", "cat", "dog"]
+    drawn = Detection(box_order=ObjectOrder.random)
     assert len({tuple(_said(drawn, sample, seed)) for seed in range(60)}) == 6
     assert _said(drawn, sample, 5) == _said(drawn, sample, 5)
 
 
 def test_boxes_over_the_limit_and_too_thin_ones_are_counted() -> None:
     thin = _object("cat", 0.2, 0.0001)
-    example = Detection(max_boxes=2, box_order=BoxOrder.by_size).encode(_sample(CAT, thin, DOG, BUS), RNG)
+    example = Detection(max_boxes=2, box_order=ObjectOrder.by_size).encode(_sample(CAT, thin, DOG, BUS), RNG)
     assert [instance.label for instance in parse_objects(example.suffix).objects] == ["bus", "cat"]
     assert example.notes == {"boxes over the limit": 1, "boxes thinner than a location bin": 1}
     assert Detection(max_boxes=2).encode(_sample(CAT, DOG), RNG).notes == {}
@@ -185,7 +186,7 @@ def test_decoding_never_raises(text: str) -> None:
 
 
 def test_a_suffix_said_by_the_recipe_scores_perfectly() -> None:
-    recipe, sample = Detection(box_order=BoxOrder.random), _sample(CAT, DOG, BUS)
+    recipe, sample = Detection(box_order=ObjectOrder.random), _sample(CAT, DOG, BUS)
     metric = recipe.metrics()["detection"]
     prediction = recipe.decode(recipe.encode(sample, RNG).suffix, sample)
     assert metric.update(prediction, sample) == 1.0

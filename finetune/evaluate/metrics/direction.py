@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 
-LOWER_IS_BETTER = frozenset({"CER", "WER", "malformed", "loss"})
+LOWER_IS_BETTER = frozenset({"CER", "WER", "malformed", "invalid", "loss"})
 # They say what was measured, or with what; no value of them is a better model.
-NEUTRAL = frozenset({"boxes_per_image", "ptb_java"})
+NEUTRAL = frozenset({"boxes_per_image", "total", "ptb_java"})
 
 
 def is_better(name: str, new: float, old: float | None) -> bool:

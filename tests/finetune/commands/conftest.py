@@ -11,6 +11,7 @@ from finetune import cli
 
 # Small everything: one layer each, four image tokens, a handful of scenes.
 SMALL = [
+    "model=tiny_random",
     "model.image_size=28",
     "model.vision_depth=1",
     "model.decoder_depth=1",

@@ -17,12 +17,13 @@ from PIL import Image
 from datasets_adapters.scenes import Scenes
 from finetune import cli
 from finetune.data.images import decode_image, resize
-from finetune.model.choices import LocalModel, TinyModel
+from finetune.model.choices import LocalModel, NpzModel, TinyModel
 from finetune.settings import Resize
 from finetune.types import ImageFile
 
 IMAGE_SIZE, NUM_SCENES, NEW_TOKENS = 56, 20, 12
 COMMON = [
+    "model=tiny_random",
     f"model.image_size={IMAGE_SIZE}",
     "model.vision_depth=1",
     "model.decoder_depth=2",
@@ -104,10 +105,10 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         "recipe=vqa",
         "peft.rank=32",
         "peft.fully_trained=[connector,image_encoder]",
-        "optimizer.learning_rate=0.01",
-        "training.max_steps=40",
-        "checkpoint.every_steps=20",
-        "evaluation.every_steps=20",
+        "optimizer.learning_rate=0.003",
+        "training.max_steps=60",
+        "checkpoint.every_steps=30",
+        "evaluation.every_steps=30",
         "evaluation.best_metric=vqa_accuracy",
     )
 
@@ -164,7 +165,7 @@ def test_the_adapter_on_its_base_says_the_same_in_plain_peft(
     finetune("export", adapted.run, "format=adapter")
     printed = capsys.readouterr().out.splitlines()
     folder, base = adapted.folder / "export" / "adapter", adapted.folder / "export" / "base"
-    assert printed == [f"adapter of step 40: {folder}", f"its base model: {base}"]
+    assert printed == [f"adapter of step 60: {folder}", f"its base model: {base}"]
     texts, pixels = _use_plainly(folder, adapted, tmp_path)
     assert texts == adapted.texts
     torch.testing.assert_close(torch.from_numpy(pixels), _our_pixels(adapted, Resize.reference))
@@ -204,7 +205,7 @@ def test_a_base_that_has_no_name_lies_beside_the_adapter_and_is_the_one_it_was_t
     assert all(torch.equal(written[name], tensor) for name, tensor in fresh.model.state_dict().items())
 
 
-@pytest.mark.parametrize(("weights", "step"), [("step-00000020", 20), ("latest", 40)])
+@pytest.mark.parametrize(("weights", "step"), [("step-00000030", 30), ("latest", 60)])
 def test_a_checkpoint_can_be_named(
     adapted: Trained, weights: str, step: int, tmp_path: Path, finetune: Callable[..., None]
 ) -> None:
@@ -248,3 +249,56 @@ def test_an_export_is_not_shown_other_pixels_than_it_was_trained_on(
     assert "was trained with data.resize=hf, this command has data.resize=reference" in capsys.readouterr().err
     finetune(*words, "data.resize=hf", f"evaluation.max_new_tokens={NEW_TOKENS}")
     assert json.loads((tmp_path / "said.jsonl").read_text())["text"] == resized.texts[0]
+
+
+def test_a_run_becomes_a_checkpoint_of_the_original_and_says_the_same(
+    adapted: Trained, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune("export", adapted.run, "format=npz", f"to={tmp_path / 'npz'}")
+    assert capsys.readouterr().out == f"npz of step 60: {tmp_path / 'npz'}\n"
+    words = ["model=npz", f"model.path={tmp_path / 'npz' / 'model.npz'}", f"runs={tmp_path}", "recipe=vqa"]
+    words += [word for word in COMMON if word.startswith(("dataset", "evaluation.max"))]
+    said = tmp_path / "said.jsonl"
+    finetune("predict", *words, f"dataset.image_size={IMAGE_SIZE}", f"to={said}")
+    assert [json.loads(line)["text"] for line in said.read_text().splitlines()] == adapted.texts
+
+
+def test_a_base_model_is_converted_without_a_run(
+    tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = [word for word in COMMON if word.startswith("model.")]
+    finetune("export", "model=tiny1", *model, "format=npz", f"to={tmp_path / 'npz'}")
+    npz = tmp_path / "npz" / "model.npz"
+    finetune("export", "model=npz", f"model.path={npz}", "format=merged", f"to={tmp_path / 'hf'}")
+    finetune("export", "model=local", f"model.path={tmp_path / 'hf'}", "format=npz", f"to={tmp_path / 'again'}")
+    assert npz.read_bytes() == (tmp_path / "again" / "model.npz").read_bytes()
+    assert capsys.readouterr().out.startswith(f"npz of tiny1: {tmp_path / 'npz'}\n")
+    assert (tmp_path / "npz" / "README.md").read_text().partition("# ")[2].startswith("npz\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "hf", "npz"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "format=adapter needs run=<folder of a run>"),
+        (["format=npz"], "to must be given where there is no run"),
+        (["format=npz", "to=x", "weights=best"], "weights=best needs run="),
+    ],
+)
+def test_without_a_run_a_format_and_a_folder_are_needed(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["export", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_base_of_an_adapter_that_was_an_npz_lies_beside_it(tmp_path: Path, finetune: Callable[..., None]) -> None:
+    model = [word for word in COMMON if word.startswith("model.")]
+    finetune("export", "model=tiny1", *model, "format=npz", f"to={tmp_path / 'npz'}")
+    words = [word for word in COMMON if not word.startswith("model")]
+    npz = f"model.path={tmp_path / 'npz' / 'model.npz'}"
+    finetune("train", "name=run", f"runs={tmp_path}", "model=npz", npz, "training.max_steps=1", *words)
+    finetune("export", f"run={tmp_path / 'run'}")
+    written = LocalModel(path=str(tmp_path / "run" / "export" / "base")).load().model.state_dict()
+    original = NpzModel(path=str(tmp_path / "npz" / "model.npz")).load().model.state_dict()
+    assert all(torch.equal(written[name], tensor) for name, tensor in original.items())

@@ -30,5 +30,5 @@ def test_what_the_source_repaired_is_counted(
 def test_a_mixture_gets_a_page_for_each_part(tmp_path: Path, finetune: Callable[..., None]) -> None:
     finetune("inspect", "recipe=mixture", f"to={tmp_path}/look.html", "num_shown=1", *SMALL)
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"look-{part}.html" for part in ("captions", "questions", "words", "shapes")
+        f"look-{part}.html" for part in ("captions", "questions", "words", "shapes", "masks")
     }

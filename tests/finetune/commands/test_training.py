@@ -133,7 +133,7 @@ def test_resume_can_forbid_and_insist(
 def test_a_mixture_is_trained_and_scored_part_by_part(tmp_path: Path, finetune: Callable[..., None]) -> None:
     finetune("train", f"runs={tmp_path}", "name=mix", "recipe=mixture", *SMALL, "evaluation.num_samples=2")
     scores = RunFolder(path=tmp_path / "mix").read_metrics()[-1].values
-    assert {name.split("/")[1] for name in scores} == {"captions", "questions", "words", "shapes"}
+    assert {name.split("/")[1] for name in scores} == {"captions", "questions", "words", "shapes", "masks"}
 
 
 def test_a_bad_sample_stops_the_run_by_name_or_is_skipped_and_counted(

@@ -29,7 +29,7 @@ def parsed(*overrides: str, command: str = "train") -> RunConfig:
 
 
 def test_sections_and_choices_come_out_as_our_own_types() -> None:
-    config = parsed("data.resize=hf", "training.precision=bf16", "model.generation=1")
+    config = parsed("data.resize=hf", "training.precision=bf16", "model=tiny1")
     assert config.data.resize is Resize.hf
     assert config.training.precision is Precision.bf16
     assert config.model.generation == 1
@@ -68,7 +68,10 @@ def test_a_mixture_holds_built_recipes_and_data_sets() -> None:
     [
         (["+foo=1"], "unknown setting foo"),
         (["+training.max_step=1"], "unknown setting training.max_step; did you mean training.max_steps"),
-        (["++model.generatoin=1"], "unknown setting model.generatoin; did you mean model.generation"),
+        (
+            ["model=tiny_random", "++model.generatoin=1"],
+            "unknown setting model.generatoin; did you mean model.generation",
+        ),
         (["+recipe.parts.x.y=1"], "unknown setting recipe.parts"),
         (["recipe=mixture", "recipe.parts.words.weight=0"], "recipe.parts.words.weight must be above 0"),
         (["recipe=mixture", "+recipe.parts.words.wieght=1"], "did you mean recipe.parts.words.weight"),

@@ -20,7 +20,7 @@ RNG = rng_for(0, 0, "a")
 
 @pytest.fixture(scope="module")
 def tokenizer(repository) -> Tokenizer:
-    return Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_tokenizer")
+    return Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_checkpoint")
 
 
 @pytest.fixture
@@ -78,6 +78,39 @@ def test_the_recipes_images_are_shown_in_the_recipes_order(encoder, tokenizer):
     encoded = encoder.encode(sample(flat(1), flat(2), flat(3)), LastImages(), RNG)
     assert encoded.pixels_u8[:, 0, 0, 0].tolist() == [3, 2]
     assert (encoded.tokenized.input_ids == tokenizer.image_token_id).sum() == 8
+
+
+def test_images_are_shown_again_or_left_out_until_they_are_as_many_as_asked_for(encoder, tokenizer):
+    three = sample(flat(1), flat(2), flat(3))
+    for num_images, shown, notes in (
+        (None, [1, 2, 3], {}),
+        (2, [1, 2], {"images over data.num_images": 1}),
+        (3, [1, 2, 3], {}),
+        (7, [1, 2, 3, 1, 2, 3, 1], {"images shown again for data.num_images": 4}),
+    ):
+        for encoded in (
+            with_data(encoder, num_images=num_images).encode(three, Captioning(), RNG),
+            with_data(encoder, num_images=num_images).ask(three, Captioning()),
+        ):
+            assert encoded.pixels_u8[:, 0, 0, 0].tolist() == shown
+            assert (encoded.tokenized.input_ids == tokenizer.image_token_id).sum() == 4 * len(shown)
+            assert [image.pixels[0, 0, 0] for image in encoded.sample.images] == shown
+            assert encoded.example.notes == notes
+
+
+def test_an_image_that_is_left_out_is_not_even_decoded(encoder):
+    broken = ImageBytes(name="broken", data=b"")
+    assert with_data(encoder, num_images=1).encode(sample(flat(1), broken), Captioning(), RNG).pixels_u8.shape[0] == 1
+
+
+def test_more_images_than_a_row_holds_are_one_bad_sample(encoder):
+    packed = with_data(encoder, row_tokens=45)
+    packed.encode(sample(flat(1)), Captioning(), RNG)
+    message = r"12 images and the text are \d+ tokens, over data\.row_tokens=45"
+    with pytest.raises(BadSampleError, match=message) as caught:
+        packed.encode(sample(*(flat(1) for _ in range(12))), Captioning(), RNG)
+    assert (caught.value.code, caught.value.origin) == ("too-many-images", "train.jsonl:17")
+    packed.ask(sample(*(flat(1) for _ in range(12))), Captioning())
 
 
 def test_the_settings_choose_the_resize(encoder):
@@ -162,6 +195,8 @@ def test_rows_that_could_not_hold_the_longest_example_are_refused(tokenizer):
     data = DataSettings(max_text_tokens=40, row_tokens=44)
     with pytest.raises(ValueError, match=r"data\.row_tokens=44 must be at least 45"):
         SampleEncoder(tokenizer=tokenizer, image_size=28, num_image_tokens=4, data=data)
+    with pytest.raises(ValueError, match=r"data\.row_tokens=44 must be at least 53: 12 image tokens"):
+        SampleEncoder(tokenizer=tokenizer, image_size=28, num_image_tokens=4, data=replace(data, num_images=3))
 
 
 def test_an_encoder_travels_to_other_processes(encoder):

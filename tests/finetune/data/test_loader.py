@@ -46,7 +46,7 @@ class Counting(Captioning):
 
 @pytest.fixture(scope="module")
 def encoder(repository) -> SampleEncoder:
-    tokenizer = Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_tokenizer")
+    tokenizer = Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_checkpoint")
     return SampleEncoder(tokenizer=tokenizer, image_size=28, num_image_tokens=4, data=DataSettings(max_text_tokens=40))
 
 
@@ -79,6 +79,34 @@ def same(first: Batch, second: Batch) -> bool:
     tensors = (getattr(batch, field.name) for field in fields(Batch) for batch in (first, second))
     pairs = zip(*[iter(tensors)] * 2, strict=True)
     return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips(Rows):
+    """Row i has i % 3 + 1 images, which show 10 * i, 10 * i + 1, ..."""
+
+    def __getitem__(self, index: int) -> Sample:
+        levels = range(10 * index, 10 * index + index % 3 + 1)
+        pixels = [np.full((10, 12, 3), level, dtype=np.uint8) for level in levels]
+        images = tuple(ImagePixels(name="x", pixels=one) for one in pixels)
+        return replace(super().__getitem__(index), images=images)
+
+
+@pytest.mark.parametrize("row_tokens", [None, 120])
+def test_examples_with_different_numbers_of_images_share_a_micro_batch(encoder, row_tokens):
+    packing = replace(encoder, data=replace(encoder.data, row_tokens=row_tokens))
+    training_set = TrainingSet(ingredients=(Ingredient(name="", source=Clips(), recipe=Captioning()),), seed=5)
+    windows = TrainingLoader(training_set, packing, seed=5, global_batch_size=11, micro_batch_size=11).windows(0, 1)
+    for batch in (
+        next(windows).batches[0],
+        next(iter(PrefixLoader(Clips(), Captioning(), encoder, batch_size=11))).batch,
+    ):
+        levels = [10 * int(name[1:]) + place for name in batch.sample_ids for place in range(int(name[1:]) % 3 + 1)]
+        assert batch.pixels[:, 0, 0, 0].tolist() == levels
+        # Four placeholders an image, in the rows of the example that the image belongs to.
+        owners = batch.example_ids.flatten()[batch.image_rows].view(-1, 4)
+        assert [batch.sample_ids[owner] for owner in owners[:, 0].tolist()] == [f"s{level // 10}" for level in levels]
+        assert (owners == owners[:, :1]).all()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from torch import nn
 
 from finetune.engine.distributed import Ranks
 from finetune.engine.optimizer import AdamW, OptimizerChoice
-from finetune.engine.schedule import Constant
+from finetune.engine.schedule import Constant, Schedule
 from finetune.engine.step import Learner, StepRules, make_learner
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
@@ -32,15 +32,17 @@ def new_learner(small_paligemma: Callable[..., nn.Module], ranks: Ranks) -> Call
         *,
         choice: OptimizerChoice = AdamW(learning_rate=3e-3),  # noqa: B008 (frozen)
         training: TrainingSettings | None = None,
+        freeze: PartFlags | None = None,
+        schedule: Schedule = Constant(warmup_ratio=0.0),  # noqa: B008 (frozen)
         total_steps: int = 6,
         ranks: Ranks = ranks,
     ) -> Learner:
         model = small_paligemma(2).requires_grad_(False)
         torch.manual_seed(1)
-        peft.apply(model, PartFlags(), Precision.fp32)
+        peft.apply(model, freeze or PartFlags(), Precision.fp32)
         rules = StepRules(
             training=training or TrainingSettings(),
-            schedule=Constant(warmup_ratio=0.0),
+            schedule=schedule,
             total_steps=total_steps,
             vocabulary_size=VOCABULARY_SIZE,
             seed=7,

@@ -121,13 +121,16 @@ def assert_same_outcome(run: Training, reference: Training) -> None:
 
 
 @pytest.mark.parametrize(
-    "peft", [FullFineTuning(), Lora(rank=2, dropout=0.3, connector=True)], ids=["full", "lora-dropout"]
+    ("peft", "residual_dropout"),
+    [(FullFineTuning(), 0.0), (FullFineTuning(), 0.2), (Lora(rank=2, dropout=0.3, connector=True), 0.2)],
+    ids=["full", "full-dropout", "lora-dropout"],
 )
 @pytest.mark.parametrize("killed_in_step", [0, 1, 3, 5])
 def test_a_killed_run_resumes_to_the_same_losses_and_weights_to_the_last_digit(
-    new_run: Callable[..., Training], windows: Any, peft: Any, killed_in_step: int
+    new_run: Callable[..., Training], windows: Any, peft: Any, residual_dropout: float, killed_in_step: int
 ) -> None:
-    reference = new_run(peft, folder="reference")
+    training = TrainingSettings(residual_dropout=residual_dropout)
+    reference = new_run(peft, folder="reference", training=training)
     train(reference)
 
     def deadly(start_step: int, stop_step: int) -> Iterator[Window]:
@@ -136,10 +139,10 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights_to_the_last_digit(
                 raise Killed
             yield window
 
-    first = new_run(peft, windows=deadly)
+    first = new_run(peft, windows=deadly, training=training)
     with pytest.raises(Killed):
         train(first)
-    second = new_run(peft, reporter=first.reporter)
+    second = new_run(peft, reporter=first.reporter, training=training)
     counters = train(second)
     assert counters.step == NUM_STEPS
     assert_same_outcome(second, reference)

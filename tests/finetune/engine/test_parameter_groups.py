@@ -1,5 +1,6 @@
 """Which parameters decay and how fast each trains, on real module trees."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,8 @@ from torch import nn
 
 from finetune.engine.optimizer import AdamW
 from finetune.engine.parameter_groups import check_multipliers, parameter_groups
+from finetune.model.npz_config import dimensions_of
+from finetune.model.npz_layout import array_rules
 from finetune.model.parts import Part, part_of
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
@@ -50,6 +53,18 @@ def test_by_default_the_kernels_of_image_encoder_and_connector_decay_and_nothing
     assert any("q_proj.weight" in name for name in names)
     for stranger in ("position_embedding", "bias", "norm"):
         assert not any(stranger in name for name in names)
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_the_originals_own_expressions_choose_the_same_parameters(small_paligemma: BuildModel, generation: int) -> None:
+    model = small_paligemma(generation).requires_grad_(True)
+    rules = array_rules(dimensions_of(model.config, vocabulary_size=40))
+    arrays = {name: rule.array for rule in rules for layer in range(rule.num_layers) for name in rule.names(layer)}
+    assert arrays.keys() == dict(model.named_parameters()).keys()
+    # `wd_mults` of big_vision's optax.py, and the pattern whose schedule is None where a transfer freezes the "ViT".
+    assert decaying(model, AdamW()) == {name for name, array in arrays.items() if re.fullmatch(r".*/kernel", array)}
+    is_img = {name for name, array in arrays.items() if re.fullmatch(r"img/.*", array)}
+    assert is_img == {name for name in arrays if part_of(name) in (Part.image_encoder, Part.connector)}
 
 
 def test_decay_parts_can_name_the_decoder_but_embeddings_and_norms_never_decay(full_model: nn.Module) -> None:

@@ -126,6 +126,35 @@ def test_dropout_depends_on_the_step_and_on_nothing_that_happened_before(
     assert train_step(learner, 4, batches).loss != first.loss
 
 
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_residual_dropout_depends_on_the_step_alone_and_only_training_mode_has_it(
+    new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf, checkpointed: bool
+) -> None:
+    batches = split(random_examples(4), 2, batch_of)
+    training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=checkpointed)
+    learner = new_learner(choice=AdamW(learning_rate=1e-30), training=training)
+    learner.losses.train()
+    first = train_step(learner, 3, batches)
+    torch.rand(17)
+    again, other_step = train_step(learner, 3, batches), train_step(learner, 4, batches)
+    assert (again.loss, again.grad_norm) == (first.loss, first.grad_norm)
+    assert other_step.loss != first.loss
+    learner.losses.eval()
+    assert train_step(learner, 3, batches).loss == train_step(new_learner(), 3, batches).loss
+
+
+def test_checkpointing_recomputes_the_same_residual_dropout(
+    new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf
+) -> None:
+    batch, updated = batch_of(random_examples(4), 40), []
+    for checkpointed in (False, True):
+        training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=checkpointed)
+        learner = new_learner(choice=PLAIN_STEP, training=training)
+        train_step(learner, 0, [batch])
+        updated.append(weights_of(learner))
+    assert all(torch.equal(updated[0][name], updated[1][name]) for name in updated[0])
+
+
 def test_stand_ins_weigh_nothing_and_a_window_of_stand_ins_changes_nothing(
     new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf
 ) -> None:

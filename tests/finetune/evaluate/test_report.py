@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune.evaluate.report import report_html, series_of, write_report
+from finetune.evaluate.report import report_html, score_changes, series_of, write_report
 from finetune.geometry import Box
 from finetune.reporting.description import RunDescription, Table
 from finetune.reporting.drawing import jpeg_bytes
@@ -142,6 +142,13 @@ def test_a_run_that_logged_nothing_has_a_report_too(tmp_path: Path) -> None:
     html = write_report(tmp_path).read_text(encoding="utf-8")
     assert "Nothing was logged yet." in html
     assert "not finished" in html
+
+
+def test_scores_before_and_after_are_said_a_line_each(folder: RunFolder, tmp_path: Path) -> None:
+    first, *others = (line.split() for line in score_changes(folder.path))
+    assert first == ["mAP", "0", "at", "step", "0", "0.5", "at", "step", "2"]
+    assert not [words for words in others if "ptb_java" in words[0] or "boxes_per_image" in words[0]]
+    assert score_changes(tmp_path / "nothing") == []
 
 
 def test_series_keep_the_order_of_logging() -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -208,6 +208,28 @@ def test_only_the_gallery_has_thumbnails_in_the_proportions_of_the_image() -> No
     assert [thumbnail is None for thumbnail in thumbnails] == [False, False, False, True]
     assert thumbnails[1] is not None
     assert Image.open(io.BytesIO(thumbnails[1])).size == (448, 224)
+
+
+class InPairs(Batches):
+    """Examples that show their image twice."""
+
+    def __iter__(self) -> Iterator[PrefixBatch]:
+        for batch in super().__iter__():
+            yield replace(batch, examples=tuple(replace(one, images=one.images * 2) for one in batch.examples))
+
+
+class Saying(Naming):
+    """Finds no box."""
+
+    def decode(self, text: str, sample: Sample) -> Prediction:
+        return Prediction(sample_id=sample.sample_id, text=text)
+
+
+def test_a_thumbnail_shows_all_images_unless_boxes_are_drawn_on_the_first() -> None:
+    for recipe, size in ((Saying(), (452, 112)), (Naming(), (448, 224))):
+        result = evaluate(EvaluationPart(recipe=recipe, batches=InPairs(range(2), 2)), evaluator(gallery_size=3))
+        assert result.rows[0].thumbnail_jpeg is not None
+        assert Image.open(io.BytesIO(result.rows[0].thumbnail_jpeg)).size == size
 
 
 def test_samples_that_cannot_be_used_are_told_and_the_rest_is_scored() -> None:

@@ -31,7 +31,7 @@ def test_samples_without_boxes_need_no_legend_for_them(encoder: SampleEncoder) -
     source = Scenes(num_train=2, min_objects=0, max_objects=1, shapes=["circle"]).open("train")
     found = inspect_split(source, Vqa(), encoder, num_shown=1, progress=NoProgress())
     html = samples_html(found.shown)
-    assert ("box that the suffix says" in html) == bool(found.shown[0].left_out)
+    assert ("what the suffix says" in html) == bool(found.shown[0].left_out)
 
 
 def test_an_empty_suffix_is_said_to_be_empty(encoder: SampleEncoder) -> None:

@@ -1,9 +1,9 @@
-"""The embedded models: what they are made of, and that a seed decides them."""
+"""The tiny models: what they are made of, that a seed decides random ones, and that the embedded one has learnt."""
 
 import pytest
 import torch
 
-from finetune.model.choices import TinyModel
+from finetune.model.choices import TINY_CHECKPOINT, PretrainedTinyModel, TinyModel
 from finetune.settings import Precision
 
 SMALL = {"vision_width": 32, "vision_depth": 1, "decoder_width": 64, "decoder_depth": 2}
@@ -62,3 +62,38 @@ def test_another_resolution_changes_the_number_of_image_tokens() -> None:
     assert (loaded.image_size, loaded.num_image_tokens) == (56, 16)
     images = loaded.model.model.get_image_features(torch.zeros(1, 3, 56, 56)).pooler_output
     assert images.shape == (1, 16, 64)
+
+
+def test_neighbours_among_positions_and_locations_start_as_neighbours() -> None:
+    loaded = TinyModel().load()
+    (first,) = loaded.tokenizer.encode("<loc0000>")
+    bins = loaded.model.get_input_embeddings().weight[first : first + 1024]
+    positions = loaded.model.model.vision_tower.embeddings.position_embedding.weight
+    for near, far in ((bins[501], bins[900]), (bins[499], bins[100])):
+        assert torch.cosine_similarity(bins[500], near, dim=0) > 0.9
+        assert torch.cosine_similarity(bins[500], far, dim=0) < 0.7
+    # On the 8 x 8 grid, patch 27's neighbours are 26 and 28 beside it, 19 and 35 above and below.
+    similarities = torch.cosine_similarity(positions[27], positions, dim=1)
+    assert set(similarities.topk(5).indices.tolist()) == {27, 26, 28, 19, 35}
+
+
+def test_location_tokens_start_as_large_as_any_other() -> None:
+    loaded = TinyModel().load()
+    table = loaded.model.get_input_embeddings().weight
+    (first,) = loaded.tokenizer.encode("<loc0000>")
+    assert table[first : first + 1024].std().item() == pytest.approx(table[:first].std().item(), rel=0.15)
+
+
+def test_the_embedded_model_is_the_same_architecture_with_weights_under_twelve_megabytes() -> None:
+    embedded, random = PretrainedTinyModel().load(), TinyModel().load()
+    shapes = {name: tensor.shape for name, tensor in random.model.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in embedded.model.state_dict().items()} == shapes
+    assert (TINY_CHECKPOINT / "model.safetensors").stat().st_size < 12e6
+    assert embedded.base_name == "tiny"
+    assert embedded.base_revision is not None
+    assert {parameter.dtype for parameter in embedded.model.parameters()} == {torch.float32}
+
+
+def test_the_embedded_model_takes_another_resolution() -> None:
+    loaded = PretrainedTinyModel(image_size=56, dtype=Precision.bf16).load()
+    assert (loaded.image_size, loaded.base_image_size, loaded.num_image_tokens) == (56, 112, 16)

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.geometry import Box
+from finetune.masks import Mask
 from finetune.reporting.drawing import decode_jpeg, drawing_html, jpeg_bytes, jpeg_uri, label_colours, shrink
 from finetune.types import Instance
 
@@ -44,6 +46,16 @@ def test_labels_and_descriptions_are_escaped() -> None:
 
 def test_a_crowd_says_so() -> None:
     assert "people (crowd)" in draw([], [instance("people", is_crowd=True)])
+
+
+def test_masks_are_filled_where_predicted_and_dashed_where_true() -> None:
+    mask = Mask.from_array(np.ones((10, 10), dtype=np.uint8))
+    html = draw([replace(instance("cat"), mask=mask)], [replace(instance("dog"), mask=mask)])
+    assert html.count('<path class="predicted"') == html.count('<path class="true"') == 1
+    assert html.count("<rect") == 4, "boxes stay, and step back"
+    assert html.count(' around"') == 4
+    empty = Mask.from_array(np.zeros((10, 10), dtype=np.uint8))
+    assert "<path" not in draw([replace(instance("cat"), mask=empty)], [])
 
 
 def test_many_labels_wait_for_the_pointer() -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from finetune.geometry import Box
+from finetune.masks import Mask
 from finetune.reporting.description import RunDescription
 from finetune.reporting.drawing import jpeg_bytes
 from finetune.reporting.rows import PredictionRow
@@ -26,13 +28,15 @@ _HEADER = struct.Struct("<IHB")
 DESCRIPTION = RunDescription(
     name="cells", num_steps=3, config={"model": {"name": "tiny"}, "seed": 7, "tags": ["a"]}, config_text=""
 )
+# The upper half of an image of twice the thumbnail's size.
+MASK = Mask.from_array(np.repeat(np.array([[1], [0]], dtype=np.uint8), 24, axis=0).repeat(64, axis=1))
 ROW = PredictionRow(
     sample_id="a/1",
     prefix="detect cat ; dog",
     text="… cat",
     reference="… dog",
     score=0.5,
-    predicted=(Instance(label="cat", box=Box(top=0.1, left=0.2, bottom=0.5, right=0.6)),),
+    predicted=(Instance(label="cat", box=Box(top=0.1, left=0.2, bottom=0.5, right=0.6), mask=MASK),),
     truth=(Instance(label="dog", box=Box(top=0.0, left=0.0, bottom=1.0, right=0.25)),),
     thumbnail_jpeg=jpeg_bytes(np.zeros((24, 32, 3), dtype=np.uint8)),
 )
@@ -149,8 +153,19 @@ def test_images_have_predicted_and_true_boxes_by_label(finished: Path, history: 
     (predicted,) = boxes_of(folder, image, "predicted")
     (true,) = boxes_of(folder, image, "true")
     assert predicted["position"] == {"minX": 0.2, "maxX": 0.6, "minY": 0.1, "maxY": 0.5}
-    assert (predicted["box_caption"], predicted["class_id"]) == ("cat", 0)
-    assert (true["box_caption"], true["class_id"]) == ("dog", 1)
+    assert (predicted["box_caption"], predicted["class_id"]) == ("cat", 1)
+    assert (true["box_caption"], true["class_id"]) == ("dog", 2)
+
+
+def test_masks_are_a_map_of_label_numbers_over_the_image(finished: Path, history: list[dict[str, Any]]) -> None:
+    folder = only_file(finished, "wandb/offline-run-*")
+    (image,) = history[-1]["predictions/images.all_masks"]
+    assert set(image) == {"predicted"}
+    with Image.open(folder / "files" / image["predicted"]["path"]) as stored:
+        numbers = np.asarray(stored)
+    assert numbers.shape == (24, 32)
+    assert (numbers[:11] == 1).all()
+    assert (numbers[13:] == 0).all()
 
 
 def test_the_adapter_is_an_artifact(log: list[Any]) -> None:

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from finetune.geometry import Box
 from finetune.tokens.location import has_extent
-from finetune.tokens.objects import check_label, format_labels, format_objects, parse_objects
+from finetune.tokens.objects import (
+    SpokenMask,
+    check_label,
+    format_labels,
+    format_mask,
+    format_masks,
+    format_objects,
+    parse_mask,
+    parse_masks,
+    parse_objects,
+)
 from finetune.types import Instance
 
 BOX = "<loc0100><loc0200><loc0300><loc0400>"
@@ -95,3 +105,53 @@ def test_two_hundred_thousand_characters_are_read_in_linear_time(part: str) -> N
 def test_a_label_that_could_not_be_read_back_is_refused_by_name(label: str) -> None:
     with pytest.raises(ValueError, match="label"):
         check_label(label)
+
+
+SPOKEN = st.builds(
+    lambda label, bins, codes: SpokenMask(
+        label=label,
+        box=Box(top=bins[0] / 1023, left=bins[1] / 1023, bottom=bins[2] / 1023, right=bins[3] / 1023),
+        codes=tuple(codes),
+    ),
+    st.sampled_from(["cat", "red car"]),
+    st.tuples(st.integers(0, 400), st.integers(0, 400), st.integers(401, 1023), st.integers(401, 1023)),
+    st.lists(st.integers(0, 127), min_size=16, max_size=16),
+)
+
+
+@given(st.lists(SPOKEN, max_size=4))
+def test_masks_are_read_as_they_were_said(spoken: list[SpokenMask]) -> None:
+    parsed = parse_masks(format_masks(spoken))
+    assert (list(parsed.masks), parsed.num_malformed) == (spoken, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BOX} cat",
+        f"{BOX}{MASK}",
+        f"{BOX}{MASK[:-8]} cat",
+        f"{BOX}{MASK}<seg001> cat",
+        f"{BOX}{MASK.replace('015', '128')} cat",
+        f"<loc0300><loc0200><loc0100><loc0400>{MASK} cat",
+        f"{MASK} cat",
+        "cat",
+    ],
+)
+def test_a_part_without_box_whole_mask_and_label_is_malformed(text: str) -> None:
+    assert parse_masks(text).num_malformed == 1
+    assert parse_masks(f"{text} ; {BOX}{MASK} dog").masks[-1].label == "dog"
+
+
+def test_the_answer_to_an_expression_is_its_first_twenty_tokens() -> None:
+    spoken = parse_mask(f"{BOX}{MASK}<seg001> and more")
+    assert spoken is not None
+    assert format_mask(spoken) == BOX + MASK
+    assert parse_mask(f" {BOX}{MASK}") is None
+    assert parse_mask(BOX) is None
+
+
+@given(st.text())
+def test_reading_masks_never_raises(text: str) -> None:
+    parse_masks(text)
+    parse_mask(text)

@@ -14,7 +14,7 @@ TEXT = st.text(max_size=20).filter(lambda text: not any(token in text for token 
 
 @pytest.fixture(scope="module")
 def tokenizer(repository) -> Tokenizer:
-    return Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_tokenizer")
+    return Tokenizer.from_folder(repository / "finetune" / "model" / "tiny_checkpoint")
 
 
 def example(prefix: str, suffix: str = "", num_images: int = 1) -> Example:

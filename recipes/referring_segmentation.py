@@ -1,0 +1,189 @@
+"""Outline what an expression names: prefix `the left dog`, suffix `<loc0100><loc0200><loc0300><loc0400><seg012>…`.
+
+As in the original's RefCOCO transfer, the prefix is the bare expression, the suffix is box and mask without a label.
+An object's label is its expression; an object with several expressions stands in the sample once for each.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from finetune.evaluate.metrics.expressions import ReferringScores
+from finetune.tokens.objects import SpokenMask, format_mask, parse_mask
+from finetune.tokens.segmentation import CodecChoice, choose_codec
+from finetune.tokens.template import check_template, uses
+from finetune.types import Example, Instance, Metric, Prediction, Sample
+from recipes.mask_words import MissingMasks, check_masks, is_sayable, read_masks, say_masks
+from recipes.missing import missing_annotation
+from recipes.object_lists import bad
+from recipes.wording import ready_made, say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferringSegmentation:
+    """One expression, one mask. In training an image gives one object, drawn each time, and one of its expressions.
+
+    An expression that two objects of an image share names neither, and is not asked for. In an evaluation every
+    expression is a sample of its own. A ready-made prefix is the expression for the one object of its sample.
+
+    Args:
+        prefix: What the model is asked; {expression} is filled in.
+        missing_masks: Whether objects without a mask refuse their sample, or are left out.
+        mask_codec: What turns masks into codes: embedded, original, or the path of a file like vae-oid.npz; None:
+            $FINETUNE_MASK_CODEC, or else embedded. Published weights speak the original's codes.
+    """
+
+    prefix: str = "{expression}"
+    missing_masks: MissingMasks = MissingMasks.refuse
+    mask_codec: str | None = None
+
+    def __post_init__(self) -> None:
+        check_template("prefix", self.prefix, ("expression",))
+        if not uses(self.prefix, "expression"):
+            raise ValueError(f"prefix must hold {{expression}}, or nothing says which object is meant: {self.prefix!r}")
+
+    def codec(self) -> CodecChoice:
+        """Return the codec in use.
+
+        Raises:
+            ValueError: If its file is missing or is none.
+        """
+        return choose_codec(self.mask_codec)
+
+    def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
+        """Say one expression and its mask."""
+        if sample.suffix is not None:
+            if parse_mask(sample.suffix) is None:
+                message = "does not begin with '<loc> x 4 <seg> x 16'; recipe=verbatim takes any suffix"
+                raise bad(sample, "suffix", "malformed-objects", message)
+            return say(sample, self._prefix_of(sample), sample.suffix, notes=ready_made(sample))
+        target = self._draw(sample, rng)
+        (spoken,) = say_masks(self.codec(), [target], sample)
+        return say(sample, self._prefix_for(sample, target), format_mask(spoken), notes=self._notes(sample))
+
+    def ask(self, sample: Sample) -> Example:
+        """Say one expression alone: the first, where the sample was not divided."""
+        return say(sample, self._prefix_of(sample))
+
+    def selection(self) -> Callable[[Sample], bool] | None:
+        """Take samples in which some expression names one object."""
+        return self._takes_part
+
+    def divide(self, sample: Sample) -> tuple[Sample, ...]:
+        """Return a sample for each expression, so that an evaluation asks for all of them."""
+        if sample.prefix is not None or sample.suffix is not None or sample.instances is None:
+            return (sample,)
+        check_masks(sample, self.missing_masks)
+        # Every label of the split, in every one of its samples, would be a lot to carry for nothing.
+        return tuple(
+            replace(sample, sample_id=f"{sample.sample_id}/{number}", instances=(target,), label_set=())
+            for number, target in enumerate(_named_alone(sample))
+        )
+
+    def reference(self, sample: Sample) -> str:
+        """Return the true mask as the model would say it."""
+        if sample.suffix is not None:
+            return sample.suffix
+        return "".join(format_mask(spoken) for spoken in say_masks(self.codec(), self._targets(sample)[:1], sample))
+
+    def decode(self, text: str, sample: Sample) -> Prediction:
+        """Read box and mask from the beginning of the text; the object is called by the expression."""
+        spoken = parse_mask(text)
+        named: Sequence[SpokenMask] = [replace(spoken, label=self._expression_of(sample))] if spoken else []
+        return Prediction(
+            sample_id=sample.sample_id,
+            text=text,
+            objects=read_masks(self.codec(), named, sample),
+            num_malformed=int(spoken is None),
+        )
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the original's scores of referring expressions."""
+        return {"referring": ReferringScores(self._truth_of)}
+
+    def _draw(self, sample: Sample, rng: np.random.Generator) -> Instance:
+        """Draw an object, then one of its expressions."""
+        if sample.instances is None:
+            raise missing_annotation(sample, "masks")
+        objects: dict[object, list[Instance]] = {}
+        for target in self._targets(sample):
+            objects.setdefault(_identity(target), []).append(target)
+        if not objects:
+            raise bad(sample, "boxes", "no-target", "no expression names one object, with a mask, alone")
+        expressions = list(objects.values())[int(rng.integers(len(objects)))]
+        return expressions[int(rng.integers(len(expressions)))]
+
+    def _targets(self, sample: Sample) -> list[Instance]:
+        check_masks(sample, self.missing_masks)
+        if sample.prefix is None:
+            return _named_alone(sample)
+        wanted = [one for one in sample.instances or () if not one.is_crowd]
+        if len(wanted) > 1:
+            message = f"a ready-made prefix names one object, and there are {len(wanted)}: leave the others out"
+            raise bad(sample, "prefix", "ambiguous-prefix", message)
+        return [one for one in wanted if one.mask is not None and is_sayable(sample, one)]
+
+    def _prefix_of(self, sample: Sample) -> str:
+        if sample.prefix is not None:
+            return sample.prefix
+        targets = self._targets(sample)
+        if not targets:
+            message = "nothing says which object is meant: give an expression (in finetune predict: prefix=...)"
+            raise bad(sample, "prefix", "missing-expression", message)
+        return self._prefix_for(sample, targets[0])
+
+    def _prefix_for(self, sample: Sample, target: Instance) -> str:
+        return self.prefix.format(expression=target.label) if sample.prefix is None else sample.prefix
+
+    def _expression_of(self, sample: Sample) -> str:
+        """Return what the prefix asked for, without the words around it."""
+        expressions = [target.label for target in _named_alone(sample)]
+        if sample.prefix is None:
+            return expressions[0] if expressions else ""
+        asked = {self.prefix.format(expression=expression): expression for expression in expressions}
+        return asked.get(sample.prefix, sample.prefix)
+
+    def _truth_of(self, sample: Sample) -> Instance | None:
+        """Return the object that the prefix names; an annotated mask is finer than a ready-made suffix."""
+        if targets := self._targets(sample):
+            return targets[0]
+        spoken = None if sample.suffix is None else parse_mask(sample.suffix)
+        return None if spoken is None else read_masks(self.codec(), [spoken], sample)[0]
+
+    def _takes_part(self, sample: Sample) -> bool:
+        """Keep what cannot be read or is not annotated as well, so that it is refused by name."""
+        if sample.prefix is not None or sample.suffix is not None or sample.instances is None:
+            return True
+        return bool(_named_alone(sample)) or (self.missing_masks is MissingMasks.refuse and _lacks_mask(sample))
+
+    def _notes(self, sample: Sample) -> dict[str, int]:
+        if sample.prefix is not None:
+            return ready_made(sample)
+        num_left = len(sample.instances or ()) - len(_named_alone(sample))
+        return {"expressions that name no one object with a mask": num_left} if num_left else {}
+
+
+def _named_alone(sample: Sample) -> list[Instance]:
+    """Return the objects to ask for, in the order of the annotation: each with a mask, and a label of its own."""
+    instances = sample.instances or ()
+    objects: dict[str, set[object]] = {}
+    for instance in instances:
+        objects.setdefault(instance.label, set()).add(_identity(instance))
+    return [
+        instance
+        for instance in dict.fromkeys(instances)
+        if len(objects[instance.label]) == 1
+        and not instance.is_crowd
+        and instance.mask is not None
+        and is_sayable(sample, instance)
+    ]
+
+
+def _identity(instance: Instance) -> object:
+    """Equal for two entries of one object."""
+    return instance.box, instance.mask, instance.is_crowd
+
+
+def _lacks_mask(sample: Sample) -> bool:
+    return any(one.mask is None and not one.is_crowd for one in sample.instances or ())
