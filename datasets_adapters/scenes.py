@@ -5,7 +5,7 @@ be seen, so that every recipe can be tried, tested and shown without any file. S
 function of the settings, and the two splits can not share one: a scene's own content decides which side it is on.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -145,7 +145,7 @@ class SceneSource:
             origin=f"scenes seed {settings.seed}, {name}",
             images=(ImagePixels(name=name, pixels=pixels),),
             image_size=(side, side),
-            instances=tuple(_instance(settings.label(shape), owners == i) for i, shape in enumerate(scene.shapes)),
+            instances=_from_left(_instance(settings.label(shape), owners == i) for i, shape in enumerate(scene.shapes)),
             label_set=settings.label_set,
             captions=captions(scene, side),
             question=question.question,
@@ -165,6 +165,11 @@ def _ingredients(settings: Scenes) -> Ingredients:
         num_words=(settings.min_words, settings.max_words),
         min_visible=settings.min_visible,
     )
+
+
+def _from_left(instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Order objects as people tell them, and as captions do; which one lies on top cannot be seen everywhere."""
+    return tuple(sorted(instances, key=lambda instance: (instance.box.left, instance.box.top)))
 
 
 def _instance(label: str, visible: Bool[np.ndarray, "h w"]) -> Instance:

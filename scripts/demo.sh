@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install into .venv and run the main job: LoRA takes the embedded, pretrained tiny PaliGemma to shapes, colours, words and
-# backgrounds that it has never seen; scored on held-out scenes before, during and after. Continues where it was
+# Install into .venv and run the main job: LoRA takes the embedded, pretrained tiny PaliGemma to a shape, to colours, words
+# and a background that it has never seen; scored on held-out scenes before, during and after. Continues where it was
 # interrupted. Any arguments are settings of `finetune train`: recipe=segmentation, captioning, vqa or ocr is another task.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -161,3 +161,10 @@ def test_an_index_outside_the_split_is_refused(index: int) -> None:
 def test_wrong_settings_are_refused_by_name(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Scenes(**fields)  # type: ignore[arg-type]
+
+
+def test_objects_are_told_from_left_to_right() -> None:
+    source = CROWDED.open("train")
+    for index in range(20):
+        lefts = [instance.box.left for instance in source[index].instances or ()]
+        assert lefts == sorted(lefts)
