@@ -8,7 +8,6 @@ exit_status.json       how the run ended
 """
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,13 +115,14 @@ class RunFolder:
                 write_file(path, "".join(kept))
         for later in self.prediction_steps():
             if later > step:
-                (self.predictions / f"step-{later:08d}.jsonl").unlink()
-                shutil.rmtree(self.predictions / f"step-{later:08d}", ignore_errors=True)
+                path = self.predictions / f"step-{later:08d}.jsonl"
+                path.unlink()
+                _forget_images(path)
 
 
 def write_predictions(path: Path, rows: Sequence[PredictionRow]) -> Path:
     """Write rows to `path`, their images to the folder of the same name beside it; return `path`."""
-    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+    _forget_images(path)
     lines = []
     for index, row in enumerate(rows):
         thumbnail = None
@@ -134,6 +134,15 @@ def write_predictions(path: Path, rows: Sequence[PredictionRow]) -> Path:
         lines.append(dumps(row_to_json(row, thumbnail)) + "\n")
     write_file(path, "".join(lines))
     return path
+
+
+def _forget_images(path: Path) -> None:
+    """Delete the images that an earlier writing left, and nothing else: the folder may be somebody's own."""
+    folder = path.with_suffix("")
+    for image in folder.glob("[0-9][0-9][0-9][0-9][0-9].jpg"):
+        image.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _lines_of(path: Path) -> list[str]:

@@ -93,6 +93,16 @@ def test_predictions_can_be_written_anywhere(tmp_path: Path) -> None:
     assert (line["id"], line["thumbnail"]) == ("a", "mine/00000.jpg")
 
 
+def test_a_folder_of_the_same_name_that_is_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    own = tmp_path / "cells" / "checkpoints" / "weights"
+    own.parent.mkdir(parents=True)
+    own.write_text("a week of work", encoding="utf-8")
+    write_predictions(tmp_path / "cells.jsonl", [row("a", b"jpeg")])
+    write_predictions(tmp_path / "cells.jsonl", [row("a")])
+    assert own.read_text(encoding="utf-8") == "a week of work"
+    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["checkpoints"]
+
+
 def test_what_was_not_written_yet_reads_as_nothing(folder: RunFolder) -> None:
     assert folder.read_metrics() == folder.read_skips() == folder.read_predictions(1) == []
     assert folder.read_description() == {}
