@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
+from datasets_adapters.boxes import BadBoxes, BoxFormat
 from datasets_adapters.coco_index import CocoImage, CocoIndex, Row, read_files
-from datasets_adapters.masks import box_of_mask, read_mask
+from datasets_adapters.instances import read_expressions, read_own_box
+from datasets_adapters.masks import read_mask
 from datasets_adapters.paths import SPLIT, existing_file, existing_folder, find_file
 from datasets_adapters.rows import RowPlace, quote, read_flag, read_size, read_text
-from finetune.geometry import Box
 from finetune.masks import Mask
 from finetune.types import ImageFile, Instance, Sample
 
@@ -28,8 +28,7 @@ class Coco:
         image_folder: Where the images' names start.
         masks: Whether segmentations are read; an object without a bbox then gets its mask's own.
         expressions: Field of an annotation with what its object is called in words (RefCOCO's sentences): text, a list
-            of texts, or of objects whose `raw` or `sent` is one. Each makes one instance, with the expression as label
-            in the category's place. None: categories are the labels.
+            of texts, or of objects whose `raw` or `sent` is one. Crowd regions need none. None: they are not read.
         bad_boxes: refuse an image with a box that leaves it or is empty, or repair (clip, drop).
     """
 
@@ -105,36 +104,32 @@ class CocoSource:
             return ()
         if size is None:
             place.refuse("width", "unknown-size", "is missing, as is height: boxes in pixels need them")
-        return tuple(instance for row in image.objects for instance in self._read_object(row, size, place))
+        instances = [self._read_object(row, size, place) for row in image.objects]
+        return tuple(instance for instance in instances if instance is not None)
 
-    def _read_object(self, row: Row, size: tuple[int, int], place: RowPlace) -> list[Instance]:
-        """Read one object, once for each of its names; none where it was repaired away."""
-        field_name = _name(row)
-        labels = self._read_labels(row, field_name, place)
+    def _read_object(self, row: Row, size: tuple[int, int], place: RowPlace) -> Instance | None:
+        """Read one object; None where it was repaired away."""
+        field_name, bad_boxes = _name(row), self.settings.bad_boxes
+        label = self._read_category(row, field_name, place)
         is_crowd = read_flag(row.get("iscrowd", 0), f"{field_name}.iscrowd", place)
+        expressions = () if is_crowd else self._read_expressions(row, field_name, place)
         mask = self._read_mask(row, size, field_name, place)
-        box = self._read_box(row, mask, size, field_name, place)
+        where, box_format = f"{field_name}.bbox", BoxFormat.xywh_pixels
+        box = read_own_box(row.get("bbox"), mask, box_format, size, where, place, bad_boxes=bad_boxes)
         if box is None:
-            return []
-        return [Instance(label=label, box=box, mask=mask, is_crowd=is_crowd) for label in labels]
+            return None
+        return Instance(label=label, box=box, mask=mask, is_crowd=is_crowd, expressions=expressions)
 
-    def _read_labels(self, row: Row, field_name: str, place: RowPlace) -> list[str]:
-        """Return the category's name, or the expressions; a crowd region has none, and keeps the category's."""
+    def _read_category(self, row: Row, field_name: str, place: RowPlace) -> str:
         category = row.get("category_id")
         if not isinstance(category, int | str) or category not in self.index.categories:
             message = f"{quote(category)} is not among the file's categories"
             place.refuse(f"{field_name}.category_id", "unknown-category", message)
-        if self.settings.expressions is None or row.get("iscrowd"):
-            return [self.index.categories[category]]
-        return read_expressions(row.get(self.settings.expressions), f"{field_name}.{self.settings.expressions}", place)
+        return self.index.categories[category]
 
-    def _read_box(
-        self, row: Row, mask: Mask | None, size: tuple[int, int], field_name: str, place: RowPlace
-    ) -> Box | None:
-        if row.get("bbox") is None and mask is not None:
-            return box_of_mask(mask)
-        where, bad_boxes = f"{field_name}.bbox", self.settings.bad_boxes
-        return read_box(row.get("bbox"), BoxFormat.xywh_pixels, size, where, place, bad_boxes=bad_boxes)
+    def _read_expressions(self, row: Row, field_name: str, place: RowPlace) -> tuple[str, ...]:
+        name = self.settings.expressions
+        return () if name is None else read_expressions(row.get(name), f"{field_name}.{name}", place)
 
     def _read_mask(self, row: Row, size: tuple[int, int], field_name: str, place: RowPlace) -> Mask | None:
         segmentation = row.get("segmentation")
@@ -142,25 +137,6 @@ class CocoSource:
         if not self.settings.masks or segmentation is None or segmentation == []:
             return None
         return read_mask(segmentation, size, None, f"{field_name}.segmentation", place)
-
-
-def read_expressions(value: object, field_name: str, place: RowPlace) -> list[str]:
-    """Return the expressions of one object, each once.
-
-    Raises:
-        BadSampleError: If there is none, or one is no text.
-    """
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values:
-        place.refuse(field_name, "missing-expression", "holds no expression: leave the object out, or describe it")
-    texts = [_text_of(one) if isinstance(one, Mapping) else one for one in values]
-    named = [read_text(text, f"{field_name}[{number}]", place) for number, text in enumerate(texts)]
-    return list(dict.fromkeys(named))
-
-
-def _text_of(sentence: Mapping[str, object]) -> object:
-    """Return the text of one of RefCOCO's sentences: as it was typed, or else as it was cleaned."""
-    return sentence.get("raw", sentence.get("sent"))
 
 
 def _name(row: Mapping[str, object]) -> str:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from datasets_adapters.hf_stored import StoredRows
 
 # Hub names: one part, or owner and name.
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -45,7 +47,7 @@ class OpenedSplit:
     """One split of a data set, images undecoded.
 
     Args:
-        rows: A `datasets.Dataset`, or a `datasets.IterableDataset` when streaming.
+        rows: `StoredRows`, or a `datasets.IterableDataset` when streaming.
         features: The columns with their types.
         num_rows: None where a stream does not say.
         folder: Where image files named by rows must lie; None for the hub.
@@ -86,11 +88,14 @@ def open_split(where: Whereabouts, split: str | None, *, streaming: bool) -> Ope
         rows = _load(where, split, streaming=streaming)
     except (TransportError, OSError, ValueError) as error:
         raise ValueError(_explain(where, split, error)) from error
-    features = rows.features or dict.fromkeys(next(iter(rows), {}))
-    for column, feature in features.items():
-        if isinstance(feature, datasets.Image):
-            rows = rows.cast_column(column, datasets.Image(decode=False))
-    return OpenedSplit(rows=rows, features=features, num_rows=_num_rows(rows), folder=_folder(path))
+    if streaming:
+        features = rows.features or dict.fromkeys(next(iter(rows), {}))
+        for column in rows.features or ():
+            rows = rows.cast_column(column, _undecoded(features[column]))
+        return OpenedSplit(rows=rows, features=features, num_rows=_num_rows(rows), folder=_folder(path))
+    features = datasets.Features({column: _undecoded(feature) for column, feature in rows.features.items()})
+    stored = StoredRows(rows=rows, features=features)
+    return OpenedSplit(rows=stored, features=features, num_rows=len(stored), folder=_folder(path))
 
 
 def _load(where: Whereabouts, split: str | None, *, streaming: bool) -> Any:
@@ -188,8 +193,7 @@ def _only_split_of(splits: Mapping[str, Any]) -> Any:
 
 
 def _num_rows(rows: Any) -> int | None:
-    if hasattr(rows, "__len__"):
-        return len(rows)
+    """Return what a stream says of its length."""
     found = (rows.info.splits or {}).get(str(rows.split))
     return found.num_examples or None if found else None
 
@@ -198,6 +202,19 @@ def _folder(path: Path) -> Path | None:
     if not path.exists():
         return None
     return path if path.is_dir() else path.parent
+
+
+def _undecoded(feature: Any) -> Any:
+    """Return a column's type with its images left as they are encoded, however deep they lie."""
+    import datasets
+
+    if isinstance(feature, datasets.Image):
+        return datasets.Image(decode=False)
+    if isinstance(feature, Mapping):
+        return {name: _undecoded(part) for name, part in feature.items()}
+    if isinstance(feature, datasets.List | datasets.LargeList):
+        return replace(feature, feature=_undecoded(feature.feature))
+    return feature
 
 
 def _element(feature: Any) -> Any:

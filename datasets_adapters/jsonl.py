@@ -3,7 +3,8 @@
     {"image": "cat.jpg", "prefix": "detect cat", "suffix": "<loc0100><loc0200><loc0300><loc0400> cat"}
     {"id": "7", "image": "cat.jpg", "width": 640, "height": 480, "captions": ["a cat"], "question": "what is it?",
      "answers": ["cat"], "text": "EXIT", "box_format": "xywh_pixels",
-     "boxes": [{"label": "cat", "box": [10, 20, 300, 200], "mask": [[10, 20, 310, 20, 160, 220]], "is_crowd": false}]}
+     "boxes": [{"label": "cat", "box": [10, 20, 300, 200], "mask": [[10, 20, 310, 20, 160, 220]], "is_crowd": false,
+                "expressions": ["the sleeping cat", "the one on the left"]}]}
     {"images": ["left.jpg", "right.jpg"], "question": "is there a dog in both?", "answers": ["True"]}
     {"frames": "clips/0001", "captions": ["a man runs"]}
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
+from datasets_adapters.boxes import BadBoxes, BoxFormat
+from datasets_adapters.instances import read_expressions, read_label, read_own_box
 from datasets_adapters.masks import box_of_mask, read_mask
 from datasets_adapters.paths import find_file, find_frames, stored_size
 from datasets_adapters.rows import (
@@ -16,7 +17,6 @@ from datasets_adapters.rows import (
     read_flag,
     read_id,
     read_size,
-    read_text,
 )
 from finetune.geometry import Box
 from finetune.masks import Mask
@@ -40,7 +40,7 @@ _FIELDS = (
     "boxes",
 )
 _IMAGE_FIELDS = ("image", "images", "frames")
-_BOX_FIELDS = ("label", "box", "mask", "is_crowd")
+_BOX_FIELDS = ("label", "box", "mask", "is_crowd", "expressions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,27 +170,33 @@ def _read_boxes(
 
 def _read_instance(value: object, frame: _Frame, field_name: str) -> Instance | None:
     """Read one labelled box, or None where it was repaired away."""
-    place, labels = frame.place, frame.rules.label_set
+    place = frame.place
     if not isinstance(value, Mapping):
         place.refuse(field_name, "wrong-type", f"must be an object with label and box, got {quote(value)}")
     check_fields(value, _BOX_FIELDS, f"{field_name}.", place)
-    label = read_text(value.get("label"), f"{field_name}.label", place)
-    if label not in labels:
-        message = f"{quote(label)} is not among dataset.labels; {hint(label, labels)}"
-        place.refuse(f"{field_name}.label", "unknown-label", message)
+    label = read_label(value.get("label"), frame.rules.label_set, f"{field_name}.label", place)
     is_crowd = read_flag(value.get("is_crowd", False), f"{field_name}.is_crowd", place)
+    expressions = _read_own_expressions(value, field_name, place)
     mask = _read_own_mask(value, frame, field_name)
-    box = _read_own_box(value, mask, frame, field_name)
-    return None if box is None else Instance(label=label, box=box, mask=mask, is_crowd=is_crowd)
+    box = _read_box(value, mask, frame, field_name)
+    if box is None:
+        return None
+    return Instance(label=label, box=box, mask=mask, is_crowd=is_crowd, expressions=expressions)
 
 
-def _read_own_box(value: Mapping[str, object], mask: Mask | None, frame: _Frame, field_name: str) -> Box | None:
+def _read_own_expressions(value: Mapping[str, object], field_name: str, place: RowPlace) -> tuple[str, ...]:
+    if value.get("expressions") is None:
+        return ()
+    return read_expressions(value["expressions"], f"{field_name}.expressions", place)
+
+
+def _read_box(value: Mapping[str, object], mask: Mask | None, frame: _Frame, field_name: str) -> Box | None:
     """Return the box that is written down, or else the mask's own."""
-    if value.get("box") is None and mask is not None:
+    if frame.box_format is None:
+        assert mask is not None, "a line with boxes has their format read"
         return box_of_mask(mask)
-    assert frame.box_format is not None, "a line with boxes has their format read"
-    where, bad_boxes = f"{field_name}.box", frame.rules.bad_boxes
-    return read_box(value.get("box"), frame.box_format, frame.image_size, where, frame.place, bad_boxes=bad_boxes)
+    written, where, size = value.get("box"), f"{field_name}.box", frame.image_size
+    return read_own_box(written, mask, frame.box_format, size, where, frame.place, bad_boxes=frame.rules.bad_boxes)
 
 
 def _read_own_mask(value: Mapping[str, object], frame: _Frame, field_name: str) -> Mask | None:

@@ -16,10 +16,11 @@ from jaxtyping import Shaped
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from datasets_adapters.paths import find_file
+from datasets_adapters.paths import content_of, find_file
 from datasets_adapters.rows import RowPlace, check_fields, quote, read_number
 from finetune.geometry import Box
 from finetune.masks import Mask
+from finetune.types import ImageBytes, ImageFile
 
 # Drawing a polygon takes memory in proportion to its outline, so one far outside the image is refused, not clipped.
 _FARTHEST_OUTSIDE = 1.0
@@ -43,7 +44,8 @@ def read_mask(
         mask = _read_polygons(value, image_size, field_name, place)
     elif isinstance(value, Mapping) and "png" in value and mask_folder is not None:
         check_fields(value, ("png",), f"{field_name}.", place)
-        mask = _read_png(value["png"], image_size, mask_folder, f"{field_name}.png", place)
+        png = _find_png(value["png"], mask_folder, f"{field_name}.png", place)
+        mask = read_png_mask(png, image_size, f"{field_name}.png", place)
     elif isinstance(value, Mapping) and "label_map" in value and mask_folder is not None:
         check_fields(value, _LABEL_MAP_FIELDS, f"{field_name}.", place)
         mask = _read_label_map(value, image_size, mask_folder, field_name, place)
@@ -134,7 +136,12 @@ def box_of_mask(mask: Mask) -> Box:
 
 
 def read_label_map(
-    path: Path, image_size: tuple[int, int], field_name: str, place: RowPlace, *, modes: Sequence[str] = _GREY_MODES
+    png: ImageFile | ImageBytes,
+    image_size: tuple[int, int],
+    field_name: str,
+    place: RowPlace,
+    *,
+    modes: Sequence[str] = _GREY_MODES,
 ) -> Shaped[np.ndarray, "h w *channels"]:
     """Return the values of a PNG, one a pixel (palette indices as they are), or three of a map in colour.
 
@@ -147,42 +154,46 @@ def read_label_map(
     """
     height, width = image_size
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with Image.open(content_of(png), formats=("PNG",)) as image:
             if image.size != (width, height):
-                message = f"{quote(path.name)} is {image.width} x {image.height}, its image is {width} x {height}"
+                message = f"{quote(png.name)} is {image.width} x {image.height}, its image is {width} x {height}"
                 place.refuse(field_name, "mask-size", message)
             if image.mode not in modes:
                 form = "a grey or palette PNG" if modes == _GREY_MODES else f"a PNG of mode {' or '.join(modes)}"
-                place.refuse(field_name, "mask-mode", f"{quote(path.name)} has mode {image.mode}; it must be {form}")
+                place.refuse(field_name, "mask-mode", f"{quote(png.name)} has mode {image.mode}; it must be {form}")
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        place.refuse(field_name, "unreadable-image", f"{quote(path.name)} cannot be read: {error}")
+        place.refuse(field_name, "unreadable-image", f"{quote(png.name)} cannot be read as PNG: {error}")
 
 
-def _read_png(value: object, image_size: tuple[int, int], folder: Path, field_name: str, place: RowPlace) -> Mask:
-    path = _find_png(value, folder, field_name, place)
-    return Mask.from_array((read_label_map(path, image_size, field_name, place) != 0).astype(np.uint8))
+def read_png_mask(png: ImageFile | ImageBytes, image_size: tuple[int, int], field_name: str, place: RowPlace) -> Mask:
+    """Return the mask that a grey or palette PNG shows: everything but 0 is inside. It may be empty.
+
+    Raises:
+        BadSampleError: As `read_label_map`.
+    """
+    return Mask.from_array((read_label_map(png, image_size, field_name, place) != 0).astype(np.uint8))
 
 
 def _read_label_map(
     value: Mapping[str, object], image_size: tuple[int, int], folder: Path, field_name: str, place: RowPlace
 ) -> Mask:
-    path = _find_png(value["label_map"], folder, f"{field_name}.label_map", place)
+    png = _find_png(value["label_map"], folder, f"{field_name}.label_map", place)
     wanted = value.get("value")
     colour = wanted if isinstance(wanted, list | tuple) and len(wanted) == 3 else None
     if not all(type(number) is int and number >= 0 for number in colour or [wanted]):
         message = f"must be a whole number, or [red, green, blue] of a map in colour, got {quote(wanted)}"
         place.refuse(f"{field_name}.value", "wrong-type", message)
     modes = _GREY_MODES if colour is None else ("RGB",)
-    values = read_label_map(path, image_size, f"{field_name}.label_map", place, modes=modes)
+    values = read_label_map(png, image_size, f"{field_name}.label_map", place, modes=modes)
     is_inside = values == wanted if colour is None else (values == np.array(colour)).all(axis=-1)
     if not is_inside.any():
-        message = f"no pixel of {quote(path.name)} has this value: remove the object or mend its map"
+        message = f"no pixel of {quote(png.name)} has this value: remove the object or mend its map"
         place.refuse(f"{field_name}.value", "empty-mask", message)
     return Mask.from_array(is_inside.astype(np.uint8))
 
 
-def _find_png(value: object, folder: Path, field_name: str, place: RowPlace) -> Path:
+def _find_png(value: object, folder: Path, field_name: str, place: RowPlace) -> ImageFile:
     if not isinstance(value, str):
         place.refuse(field_name, "wrong-type", f"must be a file name, got {quote(value)}")
-    return find_file(folder, value, field_name, place)
+    return ImageFile(name=value, path=find_file(folder, value, field_name, place))

@@ -98,11 +98,10 @@ def stored_size(image: ImageFile | ImageBytes, field_name: str, place: RowPlace)
         BadSampleError: If the header cannot be read, or if EXIF turns the image on its side: then the row itself must
             say which of the two sizes its boxes were drawn on.
     """
-    encoded = image.path if isinstance(image, ImageFile) else io.BytesIO(image.data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(encoded, formats=IMAGE_FORMATS) as header:
+            with Image.open(content_of(image), formats=IMAGE_FORMATS) as header:
                 width, height = header.size
                 orientation = header.getexif().get(_EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -114,6 +113,11 @@ def stored_size(image: ImageFile | ImageBytes, field_name: str, place: RowPlace)
         )
         place.refuse(field_name, "ambiguous-orientation", message)
     return height, width
+
+
+def content_of(image: ImageFile | ImageBytes) -> Path | io.BytesIO:
+    """Return what Pillow opens."""
+    return image.path if isinstance(image, ImageFile) else io.BytesIO(image.data)
 
 
 def _find(folder: Path, name: str, field_name: str, place: RowPlace) -> tuple[Path, int]:

@@ -3,29 +3,24 @@
     ImageSets/Main/train.txt    BloodImage_00001
     Annotations/BloodImage_00001.xml
     JPEGImages/BloodImage_00001.jpg
-    SegmentationObject/BloodImage_00001.png    where there is one: pixels of the n-th object of the XML file are n
+    SegmentationObject/BloodImage_00001.png, SegmentationClass/BloodImage_00001.png    with dataset.masks
 
 VOC counts pixels from 1 and includes both ends: a box from 1 to 640 covers all of a 640 pixel row.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
-from datasets_adapters.masks import read_label_map
+from datasets_adapters.instances import read_label
 from datasets_adapters.paths import check_case, existing_file, existing_folder, find_file
-from datasets_adapters.rows import RowPlace, quote, read_text
+from datasets_adapters.rows import RowPlace, quote
 from datasets_adapters.strict_xml import parse_xml
+from datasets_adapters.voc_masks import FOLDERS, VocMasks, read_class_masks, read_object_masks
 from finetune.masks import Mask
-from finetune.names import hint
 from finetune.types import BadSampleError, ImageFile, Instance, Sample
-
-# The border that VOC draws around objects, which belongs to none.
-_VOID = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +31,10 @@ class Voc:
         root: Folder that holds ImageSets, Annotations and JPEGImages.
         list_folder: Folder of ImageSets with the lists of names: Main, or Segmentation for the images with masks.
         image_suffix: What follows a name in JPEGImages.
-        masks: Whether masks are read, for images that have a file in SegmentationObject.
-        labels: Every label, in the order of detection prefixes; empty: those found in both splits, sorted.
+        masks: Which masks are read: those of the objects (SegmentationObject), or one for each class in the place of
+            the objects (SegmentationClass). Every image of the list must then have its file.
+        labels: Every label, in the order of detection prefixes; empty: those found in both splits, sorted. For classes
+            they must be given: pixels that are n have the n-th label.
         keep_difficult: Whether objects marked as difficult are read.
         bad_boxes: refuse an image with a box that leaves it or is empty, or repair (clip, drop).
     """
@@ -47,10 +44,23 @@ class Voc:
     eval_split: str = "val"
     list_folder: str = "Main"
     image_suffix: str = ".jpg"
-    masks: bool = True
+    masks: VocMasks = VocMasks.none
     labels: list[str] = field(default_factory=list)
     keep_difficult: bool = True
     bad_boxes: BadBoxes = BadBoxes.refuse
+
+    def __post_init__(self) -> None:
+        if self.masks is not VocMasks.classes:
+            return
+        if not self.labels:
+            raise ValueError(
+                "labels must be given with masks=classes, in the order of the numbers in SegmentationClass from 1: "
+                "[aeroplane,bicycle,...] for Pascal VOC itself"
+            )
+        if not self.keep_difficult or self.bad_boxes is not BadBoxes.refuse:
+            raise ValueError(
+                "keep_difficult and bad_boxes have no effect with masks=classes, which reads no objects; leave them out"
+            )
 
     def open(self, split: str) -> "VocSource":
         """Open one split.
@@ -62,6 +72,8 @@ class Voc:
         root = existing_folder("dataset.root", Path(self.root))
         for name in ("Annotations", "JPEGImages"):
             existing_folder("dataset.root", root / name)
+        if self.masks is not VocMasks.none:
+            existing_folder("dataset.masks", root / FOLDERS[self.masks])
         names = self._read_names(root, split)
         label_set = tuple(self.labels) or self._scan_labels(root, names, split)
         return VocSource(settings=self, names=names, label_set=label_set)
@@ -110,39 +122,35 @@ class VocSource:
         path = find_file(root / "JPEGImages", photograph, "image", place)
         annotation = _read_annotation(root, name)
         size = (_read_pixels(annotation, "size/height", place), _read_pixels(annotation, "size/width", place))
-        masks = self._read_masks(root, name, size, place)
-        objects = [
-            self._read_object(o, size, masks.get(i + 1), f"object[{i}]", place)
-            for i, o in enumerate(annotation.findall("object"))
-        ]
         return Sample(
             sample_id=name,
             origin=place.origin,
             images=(ImageFile(name=photograph, path=path),),
             image_size=size,
-            instances=tuple(instance for instance in objects if instance is not None),
+            instances=self._read_instances(annotation, name, size, place),
             label_set=self.label_set,
             notes=place.notes,
         )
 
-    def _read_masks(self, root: Path, name: str, size: tuple[int, int], place: RowPlace) -> Mapping[int, Mask]:
-        """Return the masks by the object's number, from 1; none where the image has no file of them."""
-        folder = root / "SegmentationObject"
-        if not self.settings.masks or not (folder / f"{name}.png").exists():
-            return {}
-        path = find_file(folder, f"{name}.png", "SegmentationObject", place)
-        values = read_label_map(path, size, "SegmentationObject", place)
-        numbers = [int(number) for number in np.unique(values) if number not in (0, _VOID)]
-        return {number: Mask.from_array((values == number).astype(np.uint8)) for number in numbers}
+    def _read_instances(
+        self, annotation: Element, name: str, size: tuple[int, int], place: RowPlace
+    ) -> tuple[Instance, ...]:
+        root, nodes = Path(self.settings.root), annotation.findall("object")
+        if self.settings.masks is VocMasks.classes:
+            return read_class_masks(root, name, size, self.label_set, place)
+        has_masks = self.settings.masks is VocMasks.objects
+        masks = read_object_masks(root, name, size, len(nodes), place) if has_masks else {}
+        objects = [
+            self._read_object(node, size, masks.get(index + 1), f"object[{index}]", place)
+            for index, node in enumerate(nodes)
+        ]
+        return tuple(instance for instance in objects if instance is not None)
 
     def _read_object(
         self, node: Element, size: tuple[int, int], mask: Mask | None, field_name: str, place: RowPlace
     ) -> Instance | None:
         """Read one object; None where the settings leave it out."""
-        label = read_text((node.findtext("name") or "").strip(), f"{field_name}.name", place)
-        if label not in self.label_set:
-            message = f"{quote(label)} is not among dataset.labels; {hint(label, self.label_set)}"
-            place.refuse(f"{field_name}.name", "unknown-label", message)
+        label = read_label((node.findtext("name") or "").strip(), self.label_set, f"{field_name}.name", place)
         if node.findtext("difficult", "0").strip() == "1" and not self.settings.keep_difficult:
             place.notes["objects left out: marked as difficult"] += 1
             return None

@@ -8,9 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from finetune.commands.mask_codec import check_base_codec, warn_of_codec
-from finetune.commands.preflight import check_training, page_of, require_writable, require_writable_file
+from finetune.commands.preflight import (
+    check_adapters,
+    check_precision,
+    check_training,
+    page_of,
+    require_writable,
+    require_writable_file,
+)
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
-from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand, VerifyCommand
+from finetune.config.commands import (
+    EvaluateCommand,
+    ExportCommand,
+    ExportFormat,
+    InspectCommand,
+    PredictCommand,
+    VerifyCommand,
+)
 from finetune.config.replay import CommandLine
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, Mixture, MixturePart, select
@@ -19,7 +33,7 @@ from finetune.export.placing import require_replaceable
 from finetune.export.preprocessing import check_same_pixels
 from finetune.model.choices import LocalModel, NpzModel
 from finetune.types import Dataset
-from finetune.verification.pair import check_pair
+from finetune.verification.pair import recognise_pair
 
 # A run with one task has one ingredient, and nothing to tell it apart from.
 SINGLE = ""
@@ -77,9 +91,11 @@ def predict(config: RunConfig, command: PredictCommand) -> None:
 
 def export(config: RunConfig, command: ExportCommand) -> None:
     """Write a run's weights as an adapter or as a whole model, or a base model in another format."""
-    check_choices(config)
     if command.run is not None:
+        check_choices(config)
         require_same_weights(config)
+    else:
+        _check_conversion(config, command)
     if command.to is not None:
         require_replaceable(Path(command.to))
         require_writable(Path(command.to).absolute().parent, "to")
@@ -110,10 +126,10 @@ def doctor(config: RunConfig) -> None:
 
 def verify(config: RunConfig, command: VerifyCommand) -> None:
     """Compare what this project computes with what the original did; nothing of the run's settings takes part."""
-    check_pair(Path(command.npz), Path(command.expected))
+    pair = recognise_pair(Path(command.npz), Path(command.expected))
     from finetune.commands.verification import verify as start
 
-    start(command)
+    start(pair)
 
 
 def check_choices(config: RunConfig) -> None:
@@ -122,9 +138,25 @@ def check_choices(config: RunConfig) -> None:
     Raises:
         ValueError: Naming the setting.
     """
+    check_precision(config)
     config.model.check()
     config.peft.check(config.freeze)
     config.optimizer.check()
+    check_adapters(config)
+    _check_base(config)
+
+
+def _check_conversion(config: RunConfig, command: ExportCommand) -> None:
+    """Check what writing a base model in another form depends on: nothing is trained, computed or said."""
+    if command.format is ExportFormat.npz and isinstance(config.model, NpzModel):
+        config.model.check_arrays()
+    else:
+        config.model.check()
+    _check_base(config)
+
+
+def _check_base(config: RunConfig) -> None:
+    """Refuse a base model that was exported with other pixels or with another mask codec than the command's."""
     if isinstance(config.model, LocalModel):
         check_same_pixels(Path(config.model.path), config.data)
     check_base_codec(config)

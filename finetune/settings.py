@@ -73,6 +73,7 @@ class DataSettings:
         max_text_tokens: Longest prefix + newline + suffix + EOS, in tokens; BOS is not counted.
         num_images: Images of every example: a row with more shows its first ones, a row with fewer begins again from
             its first; None: as many as each row has.
+        max_images: Without num_images, a row with more is a bad sample: every image is memory and tokens of its own.
         row_tokens: None: one example a row. A number: pack whole examples into rows of so many tokens.
         boxes_drawn_on: Which orientation annotations refer to.
         background: Grey level (0..255) put under transparent pixels.
@@ -86,6 +87,7 @@ class DataSettings:
     max_text_tokens: int = 128
     on_overlong: OnOverlong = OnOverlong.refuse
     num_images: int | None = None
+    max_images: int = 64
     row_tokens: int | None = None
     on_bad_sample: OnBadSample = OnBadSample.stop
     max_skips: int = 1000
@@ -98,6 +100,7 @@ class DataSettings:
         at_least("max_text_tokens", self.max_text_tokens, 2)
         if self.num_images is not None:
             at_least("num_images", self.num_images, 1)
+        at_least("max_images", self.max_images, 1)
         if self.row_tokens is not None:
             at_least("row_tokens", self.row_tokens, 1)
         at_least("max_skips", self.max_skips, 0)

@@ -79,12 +79,20 @@ ImageReference = ImageFile | ImageBytes | ImagePixels
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One labelled object in an image. A crowd is a region that holds many, as COCO marks them."""
+    """One labelled object in an image. A crowd is a region that holds many, as COCO marks them.
+
+    `expressions` say in words which of an image's objects it is ("the left dog"), where somebody wrote that down.
+    """
 
     label: str
     box: Box
     mask: Mask | None = None
     is_crowd: bool = False
+    expressions: tuple[str, ...] = ()
+
+    def answers_to(self, name: str) -> bool:
+        """Whether somebody who says `name` may mean this object."""
+        return name == self.label or name in self.expressions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

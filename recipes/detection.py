@@ -11,7 +11,7 @@ from finetune.tokens.location import has_extent
 from finetune.tokens.objects import format_objects, parse_objects
 from finetune.types import Example, Instance, Metric, Prediction, Sample
 from recipes.missing import missing_annotation
-from recipes.object_lists import ObjectList, ObjectOrder, OtherLabels, PrefixLabels, check_ready_made
+from recipes.object_lists import ObjectList, ObjectOrder, OtherLabels, PrefixLabels, check_ready_made, object_list
 from recipes.wording import ready_made, say
 
 
@@ -90,15 +90,7 @@ class Detection:
         return None if sample.instances is None else self._objects().in_scope(sample)
 
     def _objects(self) -> ObjectList:
-        return ObjectList(
-            prefix=self.prefix,
-            labels=self.labels,
-            other_labels=self.other_labels,
-            prefix_labels=self.prefix_labels,
-            order=self.box_order,
-            limit=self.max_boxes,
-            is_sayable=_is_sayable,
-        )
+        return object_list(self, order=self.box_order, limit=self.max_boxes, is_sayable=_is_sayable)
 
 
 def _is_sayable(sample: Sample, instance: Instance) -> bool:

@@ -63,8 +63,8 @@ def check_masks(sample: Sample, missing: MissingMasks) -> None:
     for index, instance in enumerate(sample.instances or ()):
         if instance.mask is None and not instance.is_crowd and missing is MissingMasks.refuse:
             message = (
-                f"{instance.label!r} has no mask: give it one, or set recipe.missing_masks=leave_out to train and "
-                "score without such objects"
+                f"{instance.label!r} has no mask: give it one (some data sets read theirs only if dataset.masks says "
+                "which), or set recipe.missing_masks=leave_out to train and score without such objects"
             )
             raise bad(sample, f"boxes[{index}].mask", "missing-mask", message)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -154,6 +155,46 @@ class ObjectList:
         for label in asked:
             _check_label_of(sample, "label_set", label)
         return asked
+
+
+@runtime_checkable
+class ObjectSettings(Protocol):
+    """The settings that recipes of boxes and of masks have in common, under the same names."""
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def labels(self) -> list[str] | None: ...
+
+    @property
+    def other_labels(self) -> OtherLabels: ...
+
+    @property
+    def prefix_labels(self) -> PrefixLabels: ...
+
+
+def object_list(
+    settings: ObjectSettings,
+    *,
+    order: ObjectOrder,
+    limit: int | None,
+    is_sayable: Callable[[Sample, Instance], bool],
+) -> ObjectList:
+    """Return the rules that a recipe's settings make, with what recipes call each by a name of its own.
+
+    Raises:
+        ValueError: As `ObjectList`.
+    """
+    return ObjectList(
+        prefix=settings.prefix,
+        labels=settings.labels,
+        other_labels=settings.other_labels,
+        prefix_labels=settings.prefix_labels,
+        order=order,
+        limit=limit,
+        is_sayable=is_sayable,
+    )
 
 
 def check_ready_made(sample: Sample, num_malformed: int, form: str) -> None:

@@ -1,7 +1,7 @@
 """Outline what an expression names: prefix `the left dog`, suffix `<loc0100><loc0200><loc0300><loc0400><seg012>…`.
 
 As in the original's RefCOCO transfer, the prefix is the bare expression, the suffix is box and mask without a label.
-An object's label is its expression; an object with several expressions stands in the sample once for each.
+Which words name an object: its expressions where somebody wrote some, or else its label.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from finetune.tokens.objects import SpokenMask, format_mask, parse_mask
 from finetune.tokens.segmentation import CodecChoice, choose_codec
 from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Instance, Metric, Prediction, Sample
+from recipes.expressions import Named, expressions_of, identity, named_alone
 from recipes.mask_words import MissingMasks, check_masks, is_sayable, read_masks, say_masks
 from recipes.missing import missing_annotation
 from recipes.object_lists import bad
@@ -29,12 +30,15 @@ class ReferringSegmentation:
 
     Args:
         prefix: What the model is asked; {expression} is filled in.
+        leave_out_unnamed: Whether images in which no expression names one object are left out, for which every row is
+            read once before training; false saves that, and such an image is a bad sample.
         missing_masks: Whether objects without a mask refuse their sample, or are left out.
         mask_codec: What turns masks into codes: embedded, original, or the path of a file like vae-oid.npz; None:
             $FINETUNE_MASK_CODEC, or else embedded. Published weights speak the original's codes.
     """
 
     prefix: str = "{expression}"
+    leave_out_unnamed: bool = True
     missing_masks: MissingMasks = MissingMasks.refuse
     mask_codec: str | None = None
 
@@ -58,17 +62,20 @@ class ReferringSegmentation:
                 message = "does not begin with '<loc> x 4 <seg> x 16'; recipe=verbatim takes any suffix"
                 raise bad(sample, "suffix", "malformed-objects", message)
             return say(sample, self._prefix_of(sample), sample.suffix, notes=ready_made(sample))
-        target = self._draw(sample, rng)
-        (spoken,) = say_masks(self.codec(), [target], sample)
-        return say(sample, self._prefix_for(sample, target), format_mask(spoken), notes=self._notes(sample))
+        named = self._draw(sample, rng)
+        (spoken,) = say_masks(self.codec(), [named.target], sample)
+        return say(sample, self._prefix_for(sample, named), format_mask(spoken), notes=self._notes(sample))
 
     def ask(self, sample: Sample) -> Example:
         """Say one expression alone: the first, where the sample was not divided."""
         return say(sample, self._prefix_of(sample))
 
     def selection(self) -> Callable[[Sample], bool] | None:
-        """Take samples in which some expression names one object."""
-        return self._takes_part
+        """Take samples in which some expression names one object, or all without looking, as the setting says.
+
+        Only reading a row tells, and it must be told beforehand: a step is a window of samples, each of them said.
+        """
+        return self._takes_part if self.leave_out_unnamed else None
 
     def divide(self, sample: Sample) -> tuple[Sample, ...]:
         """Return a sample for each expression, so that an evaluation asks for all of them."""
@@ -77,24 +84,25 @@ class ReferringSegmentation:
         check_masks(sample, self.missing_masks)
         # Every label of the split, in every one of its samples, would be a lot to carry for nothing.
         return tuple(
-            replace(sample, sample_id=f"{sample.sample_id}/{number}", instances=(target,), label_set=())
-            for number, target in enumerate(_named_alone(sample))
+            replace(sample, sample_id=f"{sample.sample_id}/{number}", instances=(named.alone,), label_set=())
+            for number, named in enumerate(_sayable(sample))
         )
 
     def reference(self, sample: Sample) -> str:
         """Return the true mask as the model would say it."""
         if sample.suffix is not None:
             return sample.suffix
-        return "".join(format_mask(spoken) for spoken in say_masks(self.codec(), self._targets(sample)[:1], sample))
+        targets = [named.target for named in self._named(sample)[:1]]
+        return "".join(format_mask(spoken) for spoken in say_masks(self.codec(), targets, sample))
 
     def decode(self, text: str, sample: Sample) -> Prediction:
         """Read box and mask from the beginning of the text; the object is called by the expression."""
         spoken = parse_mask(text)
-        named: Sequence[SpokenMask] = [replace(spoken, label=self._expression_of(sample))] if spoken else []
+        called: Sequence[SpokenMask] = [replace(spoken, label=self._expression_of(sample))] if spoken else []
         return Prediction(
             sample_id=sample.sample_id,
             text=text,
-            objects=read_masks(self.codec(), named, sample),
+            objects=read_masks(self.codec(), called, sample),
             num_malformed=int(spoken is None),
         )
 
@@ -102,43 +110,48 @@ class ReferringSegmentation:
         """Return the original's scores of referring expressions."""
         return {"referring": ReferringScores(self._truth_of)}
 
-    def _draw(self, sample: Sample, rng: np.random.Generator) -> Instance:
+    def _draw(self, sample: Sample, rng: np.random.Generator) -> Named:
         """Draw an object, then one of its expressions."""
         if sample.instances is None:
             raise missing_annotation(sample, "masks")
-        objects: dict[object, list[Instance]] = {}
-        for target in self._targets(sample):
-            objects.setdefault(_identity(target), []).append(target)
+        objects: dict[object, list[Named]] = {}
+        for named in self._named(sample):
+            objects.setdefault(identity(named.target), []).append(named)
         if not objects:
-            raise bad(sample, "boxes", "no-target", "no expression names one object, with a mask, alone")
+            message = (
+                "no expression names one object, with a mask, alone; recipe.leave_out_unnamed=true leaves such images "
+                "out beforehand"
+            )
+            raise bad(sample, "boxes", "no-target", message)
         expressions = list(objects.values())[int(rng.integers(len(objects)))]
         return expressions[int(rng.integers(len(expressions)))]
 
-    def _targets(self, sample: Sample) -> list[Instance]:
+    def _named(self, sample: Sample) -> list[Named]:
+        """Return what can be asked for."""
         check_masks(sample, self.missing_masks)
         if sample.prefix is None:
-            return _named_alone(sample)
+            return _sayable(sample)
         wanted = [one for one in sample.instances or () if not one.is_crowd]
         if len(wanted) > 1:
             message = f"a ready-made prefix names one object, and there are {len(wanted)}: leave the others out"
             raise bad(sample, "prefix", "ambiguous-prefix", message)
-        return [one for one in wanted if one.mask is not None and is_sayable(sample, one)]
+        return [Named(expression=sample.prefix, target=one) for one in wanted if one.mask and is_sayable(sample, one)]
 
     def _prefix_of(self, sample: Sample) -> str:
         if sample.prefix is not None:
             return sample.prefix
-        targets = self._targets(sample)
-        if not targets:
+        named = self._named(sample)
+        if not named:
             message = "nothing says which object is meant: give an expression (in finetune predict: prefix=...)"
             raise bad(sample, "prefix", "missing-expression", message)
-        return self._prefix_for(sample, targets[0])
+        return self._prefix_for(sample, named[0])
 
-    def _prefix_for(self, sample: Sample, target: Instance) -> str:
-        return self.prefix.format(expression=target.label) if sample.prefix is None else sample.prefix
+    def _prefix_for(self, sample: Sample, named: Named) -> str:
+        return self.prefix.format(expression=named.expression) if sample.prefix is None else sample.prefix
 
     def _expression_of(self, sample: Sample) -> str:
         """Return what the prefix asked for, without the words around it."""
-        expressions = [target.label for target in _named_alone(sample)]
+        expressions = [named.expression for named in _sayable(sample)]
         if sample.prefix is None:
             return expressions[0] if expressions else ""
         asked = {self.prefix.format(expression=expression): expression for expression in expressions}
@@ -146,8 +159,8 @@ class ReferringSegmentation:
 
     def _truth_of(self, sample: Sample) -> Instance | None:
         """Return the object that the prefix names; an annotated mask is finer than a ready-made suffix."""
-        if targets := self._targets(sample):
-            return targets[0]
+        if named := self._named(sample):
+            return named[0].target
         spoken = None if sample.suffix is None else parse_mask(sample.suffix)
         return None if spoken is None else read_masks(self.codec(), [spoken], sample)[0]
 
@@ -155,34 +168,18 @@ class ReferringSegmentation:
         """Keep what cannot be read or is not annotated as well, so that it is refused by name."""
         if sample.prefix is not None or sample.suffix is not None or sample.instances is None:
             return True
-        return bool(_named_alone(sample)) or (self.missing_masks is MissingMasks.refuse and _lacks_mask(sample))
+        return bool(_sayable(sample)) or (self.missing_masks is MissingMasks.refuse and _lacks_mask(sample))
 
     def _notes(self, sample: Sample) -> dict[str, int]:
         if sample.prefix is not None:
             return ready_made(sample)
-        num_left = len(sample.instances or ()) - len(_named_alone(sample))
+        num_left = sum(len(expressions_of(one)) for one in sample.instances or ()) - len(_sayable(sample))
         return {"expressions that name no one object with a mask": num_left} if num_left else {}
 
 
-def _named_alone(sample: Sample) -> list[Instance]:
-    """Return the objects to ask for, in the order of the annotation: each with a mask, and a label of its own."""
-    instances = sample.instances or ()
-    objects: dict[str, set[object]] = {}
-    for instance in instances:
-        objects.setdefault(instance.label, set()).add(_identity(instance))
-    return [
-        instance
-        for instance in dict.fromkeys(instances)
-        if len(objects[instance.label]) == 1
-        and not instance.is_crowd
-        and instance.mask is not None
-        and is_sayable(sample, instance)
-    ]
-
-
-def _identity(instance: Instance) -> object:
-    """Equal for two entries of one object."""
-    return instance.box, instance.mask, instance.is_crowd
+def _sayable(sample: Sample) -> list[Named]:
+    """Return the expressions whose object has a mask that can be said, in the order of the annotation."""
+    return [named for named in named_alone(sample) if named.target.mask and is_sayable(sample, named.target)]
 
 
 def _lacks_mask(sample: Sample) -> bool:

@@ -16,7 +16,7 @@ from finetune.tokens.segmentation import CodecChoice, choose_codec
 from finetune.types import Example, Instance, Metric, Prediction, Sample
 from recipes.mask_words import MissingMasks, check_masks, is_sayable, read_masks, say_masks
 from recipes.missing import missing_annotation
-from recipes.object_lists import ObjectList, ObjectOrder, OtherLabels, PrefixLabels, check_ready_made
+from recipes.object_lists import ObjectList, ObjectOrder, OtherLabels, PrefixLabels, check_ready_made, object_list
 from recipes.wording import ready_made, say
 
 
@@ -131,12 +131,4 @@ class Segmentation:
         return replace(sample, instances=kept)
 
     def _objects(self) -> ObjectList:
-        return ObjectList(
-            prefix=self.prefix,
-            labels=self.labels,
-            other_labels=self.other_labels,
-            prefix_labels=self.prefix_labels,
-            order=self.object_order,
-            limit=self.max_objects,
-            is_sayable=is_sayable,
-        )
+        return object_list(self, order=self.object_order, limit=self.max_objects, is_sayable=is_sayable)

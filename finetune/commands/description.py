@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from finetune.commands.mask_codec import codec_in_use, codec_of_weights
-from finetune.commands.run_identity import BASE, MASK_CODEC, immutable_settings
+from finetune.commands.run_identity import BASE, MASK_CODEC, immutable_settings, run_folder
 from finetune.commands.session import Session
 from finetune.config.plain import as_yaml, plain
 from finetune.config.schema import RunConfig
@@ -17,6 +17,7 @@ from finetune.model.freeze import PartCount
 from finetune.reporting.description import RunDescription, Table
 from finetune.reporting.redaction import redact_text, secrets_of
 from finetune.reporting.run_folder import RunFolder
+from finetune.wording import counted
 
 
 def identity_of(session: Session) -> Identity:
@@ -30,7 +31,10 @@ def identity_of(session: Session) -> Identity:
 def describe_run(session: Session, num_steps: int) -> RunDescription:
     """Say what the session's run is."""
     batch_size = session.config.training.global_batch_size
-    trained = {"training": _kind(session.config.peft), "length": f"{num_steps:,} steps of {batch_size} examples"}
+    trained = {
+        "training": _kind(session.config.peft),
+        "length": f"{counted(num_steps, 'step')} of {counted(batch_size, 'example')}",
+    }
     return _describe(session, num_steps, trained)
 
 
@@ -106,20 +110,20 @@ def self_test_tables(report: SelfTestReport) -> tuple[Table, Table]:
     )
 
 
-def run_facts(session: Session, step: int) -> RunFacts:
+def run_facts(config: RunConfig, step: int) -> RunFacts:
     """Return what a model card says about the run after `step`: its scores are those of its evaluation there.
 
     A card is made to be published, so its settings are without secrets.
     """
-    config = session.config
     assert config.name is not None, "the command line names every run"
     return RunFacts(
         name=config.name,
         recipe=_kind(config.recipe),
         dataset=_kind(config.dataset),
         settings=redact_text(as_yaml(config), secrets_of(plain(config))),
-        scores=_scores_at(RunFolder(path=session.folder), step),
+        scores=_scores_at(RunFolder(path=run_folder(config)), step),
         step=step,
+        num_images=config.data.num_images,
         mask_codec=codec_of_weights(config, step),
     )
 

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from finetune.config.naming import as_file_name
-from finetune.data.images import decode_image
+from finetune.data.pictures import picture_of
 from finetune.evaluate import gallery
 from finetune.reporting import drawing
 from finetune.reporting.drawing import jpeg_bytes, label_colours, shrink
@@ -18,14 +16,12 @@ from finetune.reporting.page import facts_html, page_html, sections_html
 from finetune.reporting.painting import paint
 from finetune.reporting.rows import PredictionRow
 from finetune.reporting.strict_json import write_file
-from finetune.types import Sample, Source
+from finetune.types import Source
 
 PAGE = "index.html"
 # A page of more would be slow to open; the files are there for all.
 _MOST_ON_PAGE = 200
 _PAGE_PIXELS = 448
-# The image was decoded for the model before, so its size was checked.
-_ANY_SIZE = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +42,8 @@ def write_drawings(folder: Path, predictions: Sequence[Drawn]) -> Path:
     colours = label_colours(instance.label for one in predictions for instance in one.row.predicted)
     shown: list[PredictionRow] = []
     for one, name in zip(predictions, _file_names(predictions), strict=True):
-        pixels = _pixels_of(one.source[one.index])
+        # Boxes and masks refer to the first image.
+        pixels = picture_of(one.source[one.index].images[0])
         Image.fromarray(paint(pixels, one.row.predicted, colours)).save(folder / name, quality=92)
         if len(shown) < _MOST_ON_PAGE:
             shown.append(replace(one.row, thumbnail_jpeg=jpeg_bytes(shrink(pixels, _PAGE_PIXELS))))
@@ -64,11 +61,6 @@ def _page(title: str, rows: Sequence[PredictionRow], *, num_all: int) -> str:
         body=sections_html({"Predictions": gallery.gallery_html(rows)}),
         styles=(gallery.STYLE, drawing.STYLE),
     )
-
-
-def _pixels_of(sample: Sample) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the first image, which boxes and masks refer to, as people see it."""
-    return decode_image(sample.images[0], max_pixels=_ANY_SIZE, background=255).pixels
 
 
 def _file_names(predictions: Sequence[Drawn]) -> Iterator[str]:

@@ -25,22 +25,36 @@ def export(config: RunConfig, command: ExportCommand) -> None:
     """
     folder = Path(command.to) if command.to else run_folder(config) / "export" / command.format.name
     require_replaceable(folder)
-    session = open_session(config, is_adapted=command.run is not None)
+    if command.run is None:
+        _convert(config, command, folder)
+        return
+    session = open_session(config, is_adapted=True)
     if command.format is ExportFormat.adapter:
         check_adapter_export(session.loaded, config.peft)
-    step = load_weights(session, command.weights) if command.run is not None else 0
-    facts = run_facts(session, step)
-    if command.run is None:
-        facts = replace(facts, name=folder.name)
-    source = f"step {step}" if command.run is not None else session.loaded.base_name
-    lines = [f"{command.format.name} of {source}: {folder}"]
+    step = load_weights(session, command.weights)
+    lines = [f"{command.format.name} of step {step}: {folder}"]
     if command.format is ExportFormat.adapter:
         base_folder = write_adapter_of(session, folder, step)
         lines += [f"its base model: {base_folder}"] if base_folder is not None else []
     else:
         write = write_npz_folder if command.format is ExportFormat.npz else write_merged
-        write(session.loaded, folder, facts, preprocessing_of(session))
+        write(session.loaded, folder, run_facts(config, step), _preprocessing_of(config, session.loaded))
     print("\n".join(lines))
+
+
+def _convert(config: RunConfig, command: ExportCommand, folder: Path) -> None:
+    """Write a base model in another form: out of an .npz with every bit that it has, unless a format is said."""
+    is_rewritten = command.format is ExportFormat.npz and isinstance(config.model, NpzModel)
+    formats = config.model.formats_to_keep() if is_rewritten else {}
+    if isinstance(config.model, NpzModel):
+        config = replace(config, model=config.model.as_stored())
+    loaded: LoadedModel = config.model.load_to_rewrite() if is_rewritten else config.model.load()
+    facts, preprocessing = replace(run_facts(config, 0), name=folder.name), _preprocessing_of(config, loaded)
+    if command.format is ExportFormat.npz:
+        write_npz_folder(loaded, folder, facts, preprocessing, formats)
+    else:
+        write_merged(loaded, folder, facts, preprocessing)
+    print(f"{command.format.name} of {loaded.base_name}: {folder}")
 
 
 def write_adapter_of(session: Session, folder: Path, step: int) -> Path | None:
@@ -57,8 +71,8 @@ def write_adapter_of(session: Session, folder: Path, step: int) -> Path | None:
         session.loaded,
         session.config.peft,
         folder,
-        run_facts(session, step),
-        preprocessing_of(session),
+        run_facts(session.config, step),
+        _preprocessing_of(session.config, session.loaded),
         base_folder=base_folder,
     )
     return base_folder
@@ -73,9 +87,9 @@ def base_folder_of(session: Session, adapter_folder: Path) -> Path:
 def _write_base(session: Session, folder: Path) -> None:
     """Write the base as it was before the run, which plain transformers cannot make out of a seed or an .npz."""
     untrained: LoadedModel = session.config.model.load()
-    write_merged(untrained, folder, run_facts(session, 0), preprocessing_of(session))
+    write_merged(untrained, folder, run_facts(session.config, 0), _preprocessing_of(session.config, untrained))
 
 
-def preprocessing_of(session: Session) -> Preprocessing:
+def _preprocessing_of(config: RunConfig, loaded: LoadedModel) -> Preprocessing:
     """Return what an export says about pixels."""
-    return Preprocessing.of_run(session.loaded.image_size, session.config.data)
+    return Preprocessing.of_run(loaded.image_size, config.data)

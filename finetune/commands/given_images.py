@@ -1,14 +1,14 @@
 """Images named on the command line of `finetune predict`, as a source of samples. Imports without torch."""
 
 import glob
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune.config.commands import PredictCommand
 from finetune.config.schema import RunConfig
 from finetune.data.image_folder import images_in
 from finetune.data.mixture import Ingredient, Mixture
-from finetune.types import BadSampleError, ImageFile, Sample
+from finetune.types import BadSampleError, ImageFile, Recipe, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +57,24 @@ def ingredients_of(config: RunConfig, command: PredictCommand) -> tuple[Ingredie
         paths=tuple(path for pattern in command.images for path in _matches(pattern, config.data.num_images)),
         prefix=command.prefix,
         question=command.question,
-        label_set=() if command.prefix is not None else _known_labels(config),
+        label_set=(),
     )
+    if command.prefix is None:
+        try:
+            source = replace(source, label_set=_known_labels(config))
+        except (ValueError, BadSampleError) as error:
+            # Most recipes need no labels.
+            _require_without_labels(config.recipe, source, reason=str(error))
     return (Ingredient(name="", source=source, recipe=config.recipe),)
+
+
+def _require_without_labels(recipe: Recipe, source: GivenImages, *, reason: str) -> None:
+    """Refuse a recipe that asks for labels which the run's data set would name if it could be read."""
+    try:
+        recipe.ask(source[0])
+    except BadSampleError as error:
+        if error.code == "missing-labels":
+            raise ValueError(f"{error.message}; the run's own data set cannot be asked: {reason}") from None
 
 
 def _matches(pattern: str, num_images: int | None) -> list[Path]:
@@ -92,8 +107,10 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _known_labels(config: RunConfig) -> tuple[str, ...]:
-    """Return the labels of the run's data set; none where the set is not at hand, as a recipe may need none."""
-    try:
-        return config.dataset.open(config.dataset.train_split)[0].label_set  # type: ignore[no-any-return]
-    except (ValueError, BadSampleError):
-        return ()
+    """Return the labels of the run's data set.
+
+    Raises:
+        ValueError: If the set is not at hand.
+        BadSampleError: If its first sample cannot be read.
+    """
+    return config.dataset.open(config.dataset.train_split)[0].label_set  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Mixture
-from finetune.model.choices import HubModel, LocalModel, NpzModel
+from finetune.model.choices import HubModel, LocalModel, NpzModel, PretrainedTinyModel
 from finetune.tokens.codec_record import CodecRecord, UsesCodec, read_record, record_of
 from finetune.tokens.mask_codec_file import ORIGINAL, ORIGINAL_SHA256
 
@@ -56,7 +56,7 @@ def check_base_codec(config: RunConfig) -> None:
     """
     record, known = codec_in_use(config), _recorded_with(config.model)
     if record is not None and known is not None:
-        _require_same(known, record, f"the base model {_name_of(config.model)} was")
+        _require_same(known, record, f"{_name_of(config.model)} was")
 
 
 def warn_of_codec(config: RunConfig) -> None:
@@ -70,11 +70,15 @@ def warn_of_codec(config: RunConfig) -> None:
         )
 
 
-def check_loaded_codec(config: RunConfig, folder: Path) -> None:
-    """Refuse a model whose folder, known once it was downloaded, names another codec. Raises as `check_base_codec`."""
+def check_downloaded_codec(config: RunConfig, folder: Path) -> None:
+    """Refuse weights from the hub whose folder, known once it was downloaded, names another codec.
+
+    Raises:
+        ValueError: As `check_base_codec`.
+    """
     record, known = codec_in_use(config), read_record(folder)
     if record is not None and known is not None:
-        _require_same(known, record, f"the base model {_name_of(config.model)} was")
+        _require_same(known, record, f"{_name_of(config.model)} was")
 
 
 def check_run_codec(config: RunConfig, recorded: CodecRecord | None, folder: Path) -> None:
@@ -133,9 +137,11 @@ def _is_published(model: object) -> bool:
 
 def _name_of(model: object) -> str:
     match model:
+        case PretrainedTinyModel():
+            return "model=tiny"
         case LocalModel() | NpzModel():
-            return model.path
+            return f"the base model {model.path}"
         case HubModel():
-            return model.full_name
+            return f"the base model {model.full_name}"
         case _:
-            return type(model).__name__
+            return f"the base model {type(model).__name__}"

@@ -1,6 +1,7 @@
 """`finetune predict`: what a model says to images, one JSON line each, and drawn on them if that is wanted."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from finetune.commands.drawings import Drawn, write_drawings
@@ -23,6 +24,9 @@ def predict(config: RunConfig, command: PredictCommand, ingredients: tuple[Ingre
         ValueError: If the run has no such checkpoint.
         BadSampleError: With data.on_bad_sample=stop, at the first image that cannot be used.
     """
+    if command.images:
+        # evaluation.num_samples is of a split; whoever names images wants all of them.
+        config = replace(config, evaluation=replace(config.evaluation, num_samples=None))
     session = open_session(config, is_adapted=command.run is not None)
     if command.run is not None:
         load_weights(session, command.weights)

@@ -9,12 +9,39 @@ from finetune.config.commands import InspectCommand
 from finetune.config.naming import as_file_name
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, TrainingSet
+from finetune.engine.optimizer import Muon
 from finetune.evaluate.metrics.names import check_best_metric
 from finetune.export.portable import check_portable
 from finetune.model.choices import HubModel
+from finetune.peft.lora import Lora
+from finetune.settings import Precision
 
 # What a refusal calls the wish for an adapter, and what to do.
 HAND_OVER = {"asked": "tracking.log_artifact=true", "advice": "set it to false, and export the run when it is done"}
+
+
+def check_precision(config: RunConfig) -> None:
+    """Refuse to compute with weights in fewer bits than the products are to have.
+
+    Raises:
+        ValueError: Naming both settings.
+    """
+    dtype = config.model.dtype
+    if config.training.precision is Precision.fp32 and dtype not in (None, Precision.fp32):
+        raise ValueError(
+            f"training.precision=fp32 needs model.dtype=fp32, got {dtype.name}; "
+            f"set training.precision={dtype.name} or model.dtype=fp32"
+        )
+
+
+def check_adapters(config: RunConfig) -> None:
+    """Refuse an optimizer of whole matrices for adapters, before a model is read and a run's folder made.
+
+    Raises:
+        ValueError: Naming what to choose.
+    """
+    if isinstance(config.optimizer, Muon) and isinstance(config.peft, Lora):
+        raise ValueError("optimizer=muon trains no adapters: choose optimizer=adamw, or peft=none")
 
 
 def check_training(config: RunConfig, training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]) -> None:

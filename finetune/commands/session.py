@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from finetune.commands.mask_codec import check_loaded_codec
+from finetune.commands.mask_codec import check_downloaded_codec
 from finetune.commands.run_identity import require_same_base, run_folder
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
@@ -18,6 +18,7 @@ from finetune.engine.checkpoint import CheckpointStore
 from finetune.engine.distributed import Ranks
 from finetune.evaluate.generate import generate
 from finetune.evaluate.runner import EvaluationPart, Evaluator
+from finetune.model.choices import HubModel
 from finetune.model.load import LoadedModel
 from finetune.model.trained import load_trained_state
 from finetune.reporting.progress import Progress
@@ -55,7 +56,9 @@ def open_session(config: RunConfig, *, is_adapted: bool) -> Session:
     # Adapters are drawn from it; the order of samples and dropout have seeds of their own.
     torch.manual_seed(config.seed)
     loaded: LoadedModel = config.model.load()
-    check_loaded_codec(config, loaded.processor_source)
+    if isinstance(config.model, HubModel):
+        # Of the others, the folder that weights lie in is known without loading them, and was looked at.
+        check_downloaded_codec(config, loaded.processor_source)
     if is_adapted:
         config.peft.apply(loaded.model, config.freeze, config.model.trainable_dtype)
     loaded.model.to(ranks.device)

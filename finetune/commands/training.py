@@ -32,7 +32,7 @@ from finetune.engine.counters import early_stop
 from finetune.engine.identity import read_identity, write_identity
 from finetune.engine.loop import Training
 from finetune.engine.loop import train as run_loop
-from finetune.engine.parameter_groups import check_multipliers, parameter_groups
+from finetune.engine.parameter_groups import check_multipliers, decay_without_effect, parameter_groups
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import StepRules, make_learner
 from finetune.evaluate.metrics.direction import directional, is_better
@@ -113,12 +113,14 @@ def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) 
 def _introduce_optimizer(session: Session, reporter: Reporter) -> None:
     """Say at which learning rate each part trains, and what decays."""
     choice = session.config.optimizer
-    groups = choice.build(parameter_groups(session.loaded.model, choice, session.config.learning_rates)).param_groups
-    table = groups_table(groups)
+    groups = parameter_groups(session.loaded.model, choice, session.config.learning_rates)
+    # torch takes the names out of the groups that it is given.
+    note = decay_without_effect(choice, groups)
+    table = groups_table(choice.build(groups).param_groups)
     for row in table.rows:
         reporter.say("optimizer: {:<11} {:>13} parameters, learning rate {} at most, weight decay {}".format(*row))
-    if choice.weight_decay and not any(group["weight_decay"] for group in groups):
-        reporter.say(f"optimizer: weight_decay={choice.weight_decay:g} reaches no parameter that trains")
+    if note is not None:
+        reporter.say(f"optimizer: {note}")
     reporter.add_table(table)
 
 

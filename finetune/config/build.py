@@ -183,4 +183,8 @@ def _meaning(cls: type[Any], name: str) -> str:
     """Return what the class's docstring says about a field, on one line; its type where it says nothing."""
     pattern = rf"^\s*{name}: (?P<text>.*(?:\n(?!\s*\w+: |\s*$|\s*\w+:$).*)*)"
     match = re.search(pattern, cls.__doc__ or "", flags=re.MULTILINE)
-    return " ".join(match["text"].split()) if match else describe(get_type_hints(cls)[name])
+    if match is None:
+        return describe(get_type_hints(cls)[name])
+    text = " ".join(match["text"].split())
+    # In the middle of a sentence; an abbreviation stays as it is.
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -46,7 +46,7 @@ class PredictCommand:
         run: Folder of a run; None: the base model, as configured here.
         weights: Which of its checkpoints: latest, best, or a name such as step-00001200.
         images: Image files or glob patterns, of folders where data.num_images puts several images into one example;
-            empty: the samples of `split`.
+            empty: the samples of `split`. All are read, whatever evaluation.num_samples is.
         split: Which split where no images are given; None: the data set's evaluation split.
         prefix: Text to show the model instead of the recipe's own.
         question: For images and a recipe whose prefix holds a question.

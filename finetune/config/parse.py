@@ -10,7 +10,6 @@ from omegaconf.errors import OmegaConfBaseException
 from finetune.config.build import PACKAGES, construct
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Mixture
-from finetune.settings import Precision
 from finetune.types import Dataset, Recipe
 
 T = TypeVar("T")
@@ -84,12 +83,7 @@ def _methods(protocol: type) -> tuple[str, ...]:
 
 def _check_together(config: RunConfig) -> None:
     """Refuse values that are each right and together wrong."""
-    training, data, evaluation = config.training, config.data, config.evaluation
-    if training.precision is Precision.fp32 and config.model.dtype is not Precision.fp32:
-        raise ValueError(
-            f"training.precision=fp32 needs model.dtype=fp32, got {config.model.dtype.name}; "
-            f"set training.precision={config.model.dtype.name} or model.dtype=fp32"
-        )
+    data, evaluation = config.data, config.evaluation
     if data.row_tokens is not None and data.row_tokens <= data.max_text_tokens:
         raise ValueError(
             f"data.row_tokens ({data.row_tokens}) must exceed data.max_text_tokens ({data.max_text_tokens}) "

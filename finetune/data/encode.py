@@ -117,16 +117,21 @@ class SampleEncoder:
         )
 
     def _decode_images(self, sample: Sample) -> list[DecodedImage]:
-        if not sample.images:
-            raise BadSampleError(
-                origin=sample.origin,
-                sample_id=sample.sample_id,
-                field_name="image",
-                code="no-image",
-                message="the sample has no image; PaliGemma needs at least one",
-            )
+        self._check_num_images(sample)
         # What is shown again need not be decoded again, what is left out not at all.
         return [self._decode(reference, place) for place, reference in enumerate(sample.images[: self.data.num_images])]
+
+    def _check_num_images(self, sample: Sample) -> None:
+        """Refuse a sample without an image, or with more than anybody said that there would be."""
+        num_given, limit = len(sample.images), self.data.max_images
+        if num_given == 0:
+            raise _refusal(sample, "image", "no-image", "the sample has no image; PaliGemma needs at least one")
+        if self.data.num_images is None and num_given > limit:
+            message = (
+                f"{num_given} images are over data.max_images={limit}; set data.num_images to show the first so many, "
+                "or raise data.max_images"
+            )
+            raise _refusal(sample, "images", "too-many-images", message)
 
     def _decode(self, reference: ImageReference, place: int) -> DecodedImage:
         with _naming(field_name=f"images[{place}]" if place else "image"):
@@ -152,14 +157,11 @@ class SampleEncoder:
         length, row_tokens = len(encoded.tokenized.input_ids), self.data.row_tokens
         if row_tokens is None or length <= row_tokens:
             return
-        raise BadSampleError(
-            origin=encoded.sample.origin,
-            sample_id=encoded.sample.sample_id,
-            field_name="images",
-            code="too-many-images",
-            message=f"{len(encoded.example.images)} images and the text are {length} tokens, over data.row_tokens="
-            f"{row_tokens}; raise it, or set data.num_images",
+        message = (
+            f"{len(encoded.example.images)} images and the text are {length} tokens, over data.row_tokens="
+            f"{row_tokens}; raise it, or set data.num_images"
         )
+        raise _refusal(encoded.sample, "images", "too-many-images", message)
 
     def _resize(self, image: DecodedImage) -> UInt8[Tensor, "3 size size"]:
         return resize(image.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.data.antialias)
@@ -168,6 +170,12 @@ class SampleEncoder:
 def _place(image: ImageReference, images: tuple[ImageReference, ...]) -> int:
     """Return where a recipe's image stands among the sample's. (Pixels make `==` of references ambiguous.)"""
     return next(place for place, candidate in enumerate(images) if candidate is image)
+
+
+def _refusal(sample: Sample, field_name: str, code: str, message: str) -> BadSampleError:
+    return BadSampleError(
+        origin=sample.origin, sample_id=sample.sample_id, field_name=field_name, code=code, message=message
+    )
 
 
 @contextmanager

@@ -213,7 +213,8 @@ class Sgd:
 class Muon:
     """Muon for the matrices of the layers, Adam for everything else: about half the steps of AdamW from random weights.
 
-    For training in full. Not for adapters, whose two factors are no layers, nor for the last per mille of a transfer.
+    For training in full. Not for adapters, whose two factors are no layers, nor for fine-tuning pretrained weights,
+    where AdamW is the safe choice.
 
     Args:
         learning_rate: Of the matrices, at the schedule's peak: how far a step moves each of their directions.
@@ -241,7 +242,11 @@ class Muon:
         _check_moments(self.beta1, self.beta2, self.epsilon)
 
     def check(self) -> None:
-        """Nothing to refuse: it is part of this project."""
+        """Refuse to decay adapters, which it does not train."""
+        if self.decay_adapters:
+            raise ValueError(
+                "optimizer.decay_adapters=true has no effect: optimizer=muon trains no adapters; set it to false"
+            )
 
     def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
         """Return Muon with Adam, each group split into matrices and everything else.

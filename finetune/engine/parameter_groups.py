@@ -57,6 +57,24 @@ def parameter_groups(
     return groups
 
 
+def decay_without_effect(choice: "OptimizerChoice", groups: Sequence[dict[str, Any]]) -> str | None:
+    """Say which setting of decay reaches nothing that trains; None where each does what it says.
+
+    Args:
+        groups: What `parameter_groups` made for the choice.
+    """
+    names = [name for group in groups if group["weight_decay"] for name, _ in group["params"]]
+    where = f"decay_parts=[{','.join(choice.decay_parts)}]"
+    if not choice.weight_decay:
+        return "decay_adapters=true has no effect: weight_decay is 0" if choice.decay_adapters else None
+    if not names:
+        where = f"{where} and decay_adapters={str(choice.decay_adapters).lower()}"
+        return f"weight_decay={choice.weight_decay:g} reaches no parameter that trains, with {where}"
+    if choice.decay_adapters and not any(_ADAPTER in name for name in names):
+        return "decay_adapters=true has no effect: no adapter trains"
+    return None
+
+
 def check_multipliers(model: "nn.Module", multipliers: PartMultipliers) -> None:
     """Refuse a factor on the learning rate of a part that does not train.
 

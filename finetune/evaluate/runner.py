@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from finetune.data.images import decode_image
 from finetune.data.loader import PrefixBatch, Skip
 from finetune.data.packing import Batch
+from finetune.data.pictures import picture_of
 from finetune.reporting.contact_sheet import contact_sheet
 from finetune.reporting.drawing import jpeg_bytes
 from finetune.reporting.progress import Progress
@@ -23,8 +23,6 @@ from finetune.types import ImageReference, Instance, Metric, Prediction, Recipe,
 T = TypeVar("T")
 
 _THUMBNAIL_PIXELS = 448
-# A thumbnail's image was decoded for the model before, so its size was checked.
-_ANY_SIZE = 2**62
 
 
 @runtime_checkable
@@ -247,8 +245,7 @@ def _score(answers: Sequence[Answer], metrics: Mapping[str, Metric]) -> tuple[di
 
 
 def _thumbnail(images: Sequence[ImageReference]) -> bytes:
-    decoded = [decode_image(image, max_pixels=_ANY_SIZE, background=255).pixels for image in images]
-    return jpeg_bytes(contact_sheet(decoded, _THUMBNAIL_PIXELS))
+    return jpeg_bytes(contact_sheet([picture_of(image) for image in images], _THUMBNAIL_PIXELS))
 
 
 def _named(part: EvaluationPart, name: str) -> str:

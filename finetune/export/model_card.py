@@ -22,6 +22,7 @@ class RunFacts:
         scores: Metrics on the evaluation split, by name.
         step: Optimizer steps behind the exported weights.
         mask_codec: What the weights' segmentation tokens stand for; None: they were taught none by us.
+        num_images: Images of every example; None: as many as its row had.
     """
 
     name: str
@@ -31,6 +32,7 @@ class RunFacts:
     scores: Mapping[str, float]
     step: int
     mask_codec: CodecRecord | None = None
+    num_images: int | None = None
 
 
 THIS_FOLDER = "path/to/this/folder"
@@ -57,10 +59,15 @@ model = AutoModelForImageTextToText.from_pretrained({folder!r})
 processor = AutoProcessor.from_pretrained({folder!r})"""
 
 _GENERATE = """
-inputs = processor(images=image, text="<image>" + prefix, return_tensors="pt")
+{images}
+inputs = processor(images=images, text={placeholders} + prefix, return_tensors="pt")
 inputs.pop("labels", None)
 ids = model.generate(**inputs, max_new_tokens=128, do_sample=False)
 print(processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))"""
+
+_ONE_IMAGE = "images = [image]"
+_SO_MANY_IMAGES = "# images: a list of {num_images}, in their order, as every example of the run had."
+_ANY_IMAGES = "# images: a list of one or more, in their order, as the run's own examples had."
 
 
 def render_card(
@@ -79,14 +86,14 @@ def render_card(
         use: Code that uses the export in the original's own library; None: transformers' and peft's.
     """
     library = "big_vision" if use is not None else "peft" if is_adapter else "transformers"
-    code = f"{_loading(loaded, is_adapter, base)}\n{_GENERATE}" if use is None else use
+    code = f"{_loading(loaded, is_adapter, base)}\n{_generating(run.num_images)}" if use is None else use
     sections = [
         _front_matter(loaded, library),
         f"# {run.name}\n",
         _summary(loaded, run, is_adapter),
         f"## Use\n\n```python\n{code}\n```\n",
         f"## Scores\n\n{_score_table(run.scores)}\n",
-        f"## Images\n\n{_image_rule(preprocessing)}\n",
+        f"## Images\n\n{_image_rule(preprocessing)}\n{_number_rule(run.num_images)}\n",
         "## Model\n\n" + "".join(f"- {note}\n" for note in _notes(loaded, run)),
         f"## Settings\n\n```yaml\n{run.settings.rstrip()}\n```\n",
     ]
@@ -127,6 +134,16 @@ def _loading(loaded: LoadedModel, is_adapter: bool, base: str | None) -> str:
     return template.format(base=base, revision=revision, settings=settings, folder=THIS_FOLDER)
 
 
+def _generating(num_images: int | None) -> str:
+    """Return code that shows the model as many images as it was trained on."""
+    if num_images is None:
+        return _GENERATE.format(images=_ANY_IMAGES, placeholders='"<image>" * len(images)')
+    if num_images == 1:
+        return _GENERATE.format(images=_ONE_IMAGE, placeholders='"<image>"')
+    images = _SO_MANY_IMAGES.format(num_images=num_images)
+    return _GENERATE.format(images=images, placeholders=f'"<image>" * {num_images}')
+
+
 def _notes(loaded: LoadedModel, run: RunFacts) -> tuple[str, ...]:
     if run.mask_codec is None:
         return loaded.notes
@@ -149,4 +166,15 @@ def _image_rule(preprocessing: Preprocessing) -> str:
         f"Squashed to {size} x {size} with bilinear filtering (antialias: {preprocessing.antialias}) and truncated to "
         "whole grey levels, as the original does.\nThe processor in this folder comes within two grey levels of it; "
         "`finetune_preprocessing.json` says it exactly."
+    )
+
+
+def _number_rule(num_images: int | None) -> str:
+    if num_images is None:
+        return "An example has as many images as its row; their tokens stand one image after another before the text."
+    if num_images == 1:
+        return "An example has one image."
+    return (
+        f"An example has {num_images} images, whose tokens stand one image after another before the text; of more, the "
+        "first ones are shown, of fewer, the first ones again."
     )

@@ -3,8 +3,9 @@
 An array is computed and written a layer at a time, so that beside the model only one layer is in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -56,11 +57,20 @@ def check_npz_export(loaded: LoadedModel) -> None:
                 )
 
 
-def write_npz_folder(loaded: LoadedModel, folder: Path, run: RunFacts, preprocessing: Preprocessing) -> None:
-    """Write model.npz with the tokenizer's files and a model card; the model in memory stays as it is.
+def write_npz_folder(
+    loaded: LoadedModel,
+    folder: Path,
+    run: RunFacts,
+    preprocessing: Preprocessing,
+    formats: Mapping[str, Precision] = MappingProxyType({}),
+) -> None:
+    """Write model.npz with the tokenizer's files, if it has one, and a model card; the model stays as it is.
 
     Weights are written in the widest format that any of them has, float32 where an adapter is folded in. The rows that
     the Hugging Face table has beyond the vocabulary are left out: the original has none.
+
+    Args:
+        formats: Of arrays that have one of their own, by their names without `params/`.
 
     Raises:
         ValueError: If the layout cannot carry the model, or the folder holds something else than an export.
@@ -68,28 +78,31 @@ def write_npz_folder(loaded: LoadedModel, folder: Path, run: RunFacts, preproces
     check_npz_export(loaded)
     card = render_card(loaded, run, preprocessing, is_adapter=False, use=_USE)
     with placed(folder) as partial:
-        write_npz(partial / FILE_NAME, original_arrays(loaded))
+        write_npz(partial / FILE_NAME, original_arrays(loaded, formats))
         write_processor(loaded, partial, preprocessing)
         write_card(partial, card, run)
 
 
-def original_arrays(loaded: LoadedModel) -> Iterator[ArrayToWrite]:
+def original_arrays(
+    loaded: LoadedModel, formats: Mapping[str, Precision] = MappingProxyType({})
+) -> Iterator[ArrayToWrite]:
     """Yield every array of the original, computed as it is read, from a model with or without adapters."""
     parameters, adapted = _plain_weights(loaded)
-    dtype = _widest(loaded)
+    widest = _widest(loaded)
 
     def tensor_of(name: str) -> Tensor:
-        tensor = merged_weight(adapted[name]) if name in adapted else parameters[name]
-        return tensor.detach().to(dtype)
+        return merged_weight(adapted[name]) if name in adapted else parameters[name]
 
     for rule in array_rules(_dimensions(loaded)):
+        dtype = formats.get(rule.array, widest)
         yield ArrayToWrite(
-            name=_PREFIX + rule.array, shape=rule.shape, dtype=_FORMATS[dtype], blocks=array_blocks(rule, tensor_of)
+            name=_PREFIX + rule.array, shape=rule.shape, dtype=dtype, blocks=array_blocks(rule, tensor_of, dtype)
         )
 
 
 def _dimensions(loaded: LoadedModel) -> Dimensions:
-    return dimensions_of(loaded.model.config, vocabulary_size=loaded.tokenizer.vocabulary_size)
+    # <image> is the first id that is no text's.
+    return dimensions_of(loaded.model.config, vocabulary_size=loaded.model.config.image_token_id)
 
 
 def _plain_weights(loaded: LoadedModel) -> tuple[dict[str, Tensor], dict[str, LoraLayer]]:
@@ -107,10 +120,10 @@ def _plain_weights(loaded: LoadedModel) -> tuple[dict[str, Tensor], dict[str, Lo
     return parameters, adapted
 
 
-def _widest(loaded: LoadedModel) -> torch.dtype:
+def _widest(loaded: LoadedModel) -> Precision:
     formats: set[torch.dtype] = {parameter.dtype for parameter in loaded.model.parameters()}
     is_folded = any(isinstance(module, LoraLayer) for module in loaded.model.modules())
     if is_folded or torch.float32 in formats or len(formats) > 1:
-        return torch.float32
+        return Precision.fp32
     (only,) = formats
-    return only
+    return _FORMATS[only]

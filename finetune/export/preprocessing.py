@@ -38,10 +38,10 @@ class Preprocessing:
 
 
 def write_processor(loaded: "LoadedModel", folder: Path, preprocessing: Preprocessing) -> None:
-    """Write both descriptions and the tokenizer's files into an existing folder."""
+    """Write both descriptions, and the tokenizer's files if the model has one, into an existing folder."""
     _write_json(folder / FILE_NAME, _as_json(preprocessing))
     _write_json(folder / "preprocessor_config.json", _plain_processor(loaded, preprocessing))
-    for name in _TOKENIZER_FILES:
+    for name in _TOKENIZER_FILES if loaded.known_tokenizer is not None else ():
         if (loaded.processor_source / name).is_file():
             # The bytes alone: an installed package's files may be read-only.
             shutil.copyfile(loaded.processor_source / name, folder / name)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from finetune.data.encode import Encoded, SampleEncoder
 from finetune.data.order import rng_for
+from finetune.data.pictures import picture_of
 from finetune.data.skips import Skip
 from finetune.geometry import intersection_over_union
 from finetune.inspection.reconstruction import MaskPair, ShownPair, pair_masks
@@ -39,7 +39,7 @@ class ShownSample:
     """A sample as the page shows it.
 
     Args:
-        thumbnails_jpeg: What the model sees of each image, stretched back to the image's own proportions.
+        thumbnails_jpeg: What the model sees of each image, stretched back to that image's own proportions.
         spoken: Objects read back out of the suffix: what the model is taught.
         left_out: Annotated objects that the suffix does not say.
     """
@@ -121,7 +121,7 @@ class Reader:
         encoded = self._encode(self.source[key], self.encoder)
         return ShownPair(
             sample_id=encoded.sample.sample_id,
-            thumbnail_jpeg=_thumbnails(encoded)[0],
+            thumbnail_jpeg=_thumbnail(encoded, 0),
             pair=self._pairs(encoded)[number],
         )
 
@@ -178,7 +178,7 @@ class Reader:
         return ShownSample(
             sample_id=encoded.sample.sample_id,
             origin=encoded.sample.origin,
-            thumbnails_jpeg=_thumbnails(encoded),
+            thumbnails_jpeg=tuple(_thumbnail(encoded, number) for number in range(len(encoded.example.images))),
             prefix=encoded.example.prefix,
             suffix=encoded.example.suffix,
             tokens=_token_runs(encoded, self.encoder.tokenizer),
@@ -223,20 +223,17 @@ def _bytes(text: str) -> bytes:
 
 def _is_said(instance: Instance, spoken: tuple[Instance, ...]) -> bool:
     return any(
-        said.label == instance.label and intersection_over_union(said.box, instance.box) > _SAME_BOX for said in spoken
+        instance.answers_to(said.label) and intersection_over_union(said.box, instance.box) > _SAME_BOX
+        for said in spoken
     )
 
 
-def _thumbnails(encoded: Encoded) -> tuple[bytes, ...]:
-    size = encoded.sample.image_size or (1, 1)
-    return tuple(_thumbnail(pixels.permute(1, 2, 0).numpy(), size) for pixels in encoded.pixels_u8)
-
-
-def _thumbnail(pixels: UInt8[np.ndarray, "side side 3"], image_size: tuple[int, int]) -> bytes:
-    height, width = image_size
+def _thumbnail(encoded: Encoded, number: int) -> bytes:
+    """Return what the model sees of image `number`, in the proportions of the image itself."""
+    height, width, _ = picture_of(encoded.example.images[number]).shape
     scale = _LONGEST_SIDE / max(height, width)
-    stretched = Image.fromarray(pixels).resize((max(1, round(width * scale)), max(1, round(height * scale))))
-    return jpeg_bytes(np.asarray(stretched))
+    seen = Image.fromarray(encoded.pixels_u8[number].permute(1, 2, 0).numpy())
+    return jpeg_bytes(np.asarray(seen.resize((max(1, round(width * scale)), max(1, round(height * scale))))))
 
 
 def _token_runs(encoded: Encoded, tokenizer: Tokenizer) -> tuple[TokenRun, ...]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,17 +63,20 @@ class Reconstruction:
 
 
 def pair_masks(annotated: Sequence[Instance], spoken: Sequence[Instance]) -> tuple[MaskPair, ...]:
-    """Find for every mask that a suffix says the one that it was made from: the same label, the nearest box."""
+    """Find for every mask that a suffix says the one that it was made from: it answers to its name, in the nearest box.
+
+    Both are called by the annotated label, also where an expression named them.
+    """
     masked = [one for one in annotated if one.mask is not None and not one.is_crowd]
     pairs = []
     for said in spoken:
-        near = [one for one in masked if one.label == said.label]
+        near = [one for one in masked if one.answers_to(said.label)]
         source = max(near, key=lambda one: intersection_over_union(one.box, said.box), default=None)
         if source is None or said.mask is None or intersection_over_union(source.box, said.box) <= _SAME_BOX:
             continue
         assert source.mask is not None, "the others were left out"
         overlap = float(mask_overlaps([said.mask], [source.mask])[0, 0])
-        pairs.append(MaskPair(annotated=source, spoken=said, overlap=overlap))
+        pairs.append(MaskPair(annotated=source, spoken=replace(said, label=source.label), overlap=overlap))
     return tuple(pairs)
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.model.folder import inspect_folder, read_facts
 from finetune.model.npz_checkpoint import NpzCheckpoint, inspect_npz
-from finetune.model.npz_tokenizer import find_tokenizer, is_hub_name
+from finetune.model.npz_tokenizer import find_tokenizer, is_hub_name, tokenizer_at_hand
 from finetune.settings import Precision, at_least
 from finetune.tokens.tokenizer import Tokenizer
 
@@ -229,14 +229,14 @@ class NpzModel:
         tokenizer: The file holds none: a folder with tokenizer.json, or a name on the hub, of which the tokenizer alone
             is downloaded. None: tokenizer.json beside the file, else the embedded model's where it has as many ids.
         image_size: Side of the square image in pixels; None: the checkpoint's.
-        dtype: What frozen weights are kept in.
+        dtype: What frozen weights are kept in; None: fp32, and the file's own where it is only converted.
         trainable_dtype: What trained weights are kept in.
     """
 
     path: str
     tokenizer: str | None = None
     image_size: int | None = None
-    dtype: Precision = Precision.fp32
+    dtype: Precision | None = None
     trainable_dtype: Precision = Precision.fp32
 
     @property
@@ -251,6 +251,10 @@ class NpzModel:
         if self.tokenizer is None or not is_hub_name(self.tokenizer):
             self._find_tokenizer(checkpoint)
 
+    def check_arrays(self) -> None:
+        """Refuse a file that is no usable PaliGemma by its headers; a tokenizer may be missing."""
+        self._inspect()
+
     def read_inputs(self) -> ModelInputs:
         """Return the checkpoint's form of input, without reading its weights."""
         checkpoint = self._inspect()
@@ -261,12 +265,35 @@ class NpzModel:
     def load(self) -> "LoadedModel":
         """Read the checkpoint."""
         checkpoint = self._inspect()
-        folder = self._find_tokenizer(checkpoint)
+        return self._load(checkpoint, self._find_tokenizer(checkpoint))
+
+    def load_to_rewrite(self) -> "LoadedModel":
+        """Read the checkpoint for another .npz, which holds no tokenizer either: without one if none is at hand."""
+        checkpoint = self._inspect()
+        if self.tokenizer is not None:
+            return self._load(checkpoint, self._find_tokenizer(checkpoint))
+        size = checkpoint.dimensions.vocabulary_size
+        folder = tokenizer_at_hand(Path(self.path), vocabulary_size=size, embedded=TINY_TOKENIZER)
+        return self._load(checkpoint, folder)
+
+    def formats_to_keep(self) -> dict[str, Precision]:
+        """Return the format of every array of the file, by its name without `params/`; none where `dtype` is said."""
+        return {} if self.dtype is not None else self._inspect().formats
+
+    def as_stored(self) -> "NpzModel":
+        """Return the same choice with `dtype` the format that holds every bit of the file, unless another is said."""
+        if self.dtype is not None:
+            return self
+        formats = set(self._inspect().formats.values())
+        return replace(self, dtype=formats.pop() if len(formats) == 1 else Precision.fp32)
+
+    def _load(self, checkpoint: NpzCheckpoint, folder: Path | None) -> "LoadedModel":
         from finetune.model.load import Base
         from finetune.model.npz import load
 
-        base = Base(name=self.path, revision=None, folder=folder)
-        return load(base, checkpoint, dtype=self.dtype, image_size=self.image_size)
+        base = Base(name=self.path, revision=None, folder=folder or self.weights_folder)
+        tokenizer = None if folder is None else Tokenizer.from_folder(folder)
+        return load(base, checkpoint, tokenizer, dtype=self.dtype or Precision.fp32, image_size=self.image_size)
 
     def _inspect(self) -> NpzCheckpoint:
         checkpoint = inspect_npz(Path(self.path), setting="model.path")

@@ -10,6 +10,7 @@ from finetune.model.folder import FolderFacts, inspect_folder
 from finetune.model.position import resize_position_embedding
 from finetune.settings import Precision
 from finetune.tokens.tokenizer import Tokenizer
+from finetune.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,11 @@ class LoadedModel:
         base_name, base_revision: Where the weights come from: a hub name and commit, a folder, or "tiny".
         notes: What was changed while loading and what is in force, one sentence each, for people.
         processor_source: Folder with the tokenizer's files, from which an export writes its processor.
+        known_tokenizer: None for an .npz that is only written in another form.
     """
 
     model: PaliGemmaForConditionalGeneration
-    tokenizer: Tokenizer
+    known_tokenizer: Tokenizer | None
     image_size: int
     base_image_size: int
     patch_size: int
@@ -51,6 +53,12 @@ class LoadedModel:
     base_revision: str | None
     notes: tuple[str, ...]
     processor_source: Path
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What everything that reads or says text needs."""
+        assert self.known_tokenizer is not None, "a model without a tokenizer was checked for what needs none"
+        return self.known_tokenizer
 
 
 def load_folder(base: Base, *, setting: str, dtype: Precision, image_size: int | None) -> LoadedModel:
@@ -105,18 +113,18 @@ def prepare_config(config: PaliGemmaConfig) -> tuple[str, ...]:
 
 def finish(
     model: PaliGemmaForConditionalGeneration,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     *,
     base: Base,
     facts: FolderFacts,
     notes: tuple[str, ...],
 ) -> LoadedModel:
-    """Check that model and tokenizer belong together, and put them into one value.
+    """Check that model and tokenizer, if there is one, belong together, and put them into one value.
 
     Raises:
         ValueError: If the tokenizer's image token is not the one that the model's config names.
     """
-    if model.config.image_token_id != tokenizer.image_token_id:
+    if tokenizer is not None and model.config.image_token_id != tokenizer.image_token_id:
         raise ValueError(
             f"{base.folder}: config.json says image_token_index {model.config.image_token_id}, "
             f"tokenizer.json gives <image> the id {tokenizer.image_token_id}; they come from different models"
@@ -126,7 +134,7 @@ def finish(
     model.eval()
     return LoadedModel(
         model=model,
-        tokenizer=tokenizer,
+        known_tokenizer=tokenizer,
         image_size=vision.image_size,
         base_image_size=facts.image_size,
         patch_size=vision.patch_size,
@@ -160,7 +168,9 @@ def _read_weights(
     for problem, keys in problems.items():
         if keys:
             names = sorted(key if isinstance(key, str) else str(key[0]) for key in keys)
-            raise ValueError(f"{setting}: {folder}: {len(names)} tensors are {problem}: {', '.join(names[:3])}")
+            verb = "is" if len(names) == 1 else "are"
+            told = f"{counted(len(names), 'tensor')} {verb} {problem}: {', '.join(names[:3])}"
+            raise ValueError(f"{setting}: {folder}: {told}")
     loaded: PaliGemmaForConditionalGeneration = model
     # transformers leaves them apart, with a warning, where a file holds both and they differ.
     if loaded.lm_head.weight is not loaded.get_input_embeddings().weight:

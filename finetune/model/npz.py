@@ -27,10 +27,13 @@ from finetune.tokens.tokenizer import Tokenizer
 _ROWS_AT_ONCE = 2048
 
 
-def load(base: Base, checkpoint: NpzCheckpoint, *, dtype: Precision, image_size: int | None) -> LoadedModel:
-    """Read a checkpoint, with the tokenizer in the base's folder.
+def load(
+    base: Base, checkpoint: NpzCheckpoint, tokenizer: Tokenizer | None, *, dtype: Precision, image_size: int | None
+) -> LoadedModel:
+    """Read a checkpoint.
 
     Args:
+        tokenizer: None where the model is only written in another form.
         image_size: Another resolution than the checkpoint's, a multiple of its patch size; None keeps it.
 
     Raises:
@@ -43,7 +46,7 @@ def load(base: Base, checkpoint: NpzCheckpoint, *, dtype: Precision, image_size:
     facts = FolderFacts(
         image_size=dimensions.image_size, patch_size=dimensions.patch_size, generation=dimensions.generation
     )
-    return finish(model, Tokenizer.from_folder(base.folder), base=base, facts=facts, notes=notes)
+    return finish(model, tokenizer, base=base, facts=facts, notes=notes)
 
 
 def load_npz(checkpoint: NpzCheckpoint, dtype: Precision) -> tuple[PaliGemmaForConditionalGeneration, tuple[str, ...]]:
@@ -84,14 +87,18 @@ def plain_name(name: str) -> str:
     return name.replace("vision_tower.vision_model.", "vision_tower.")
 
 
-def array_blocks(rule: ArrayRule, tensor_of: Callable[[str], Tensor]) -> Iterator[np.ndarray]:
+def array_blocks(
+    rule: ArrayRule, tensor_of: Callable[[str], Tensor], dtype: Precision | None = None
+) -> Iterator[np.ndarray]:
     """Yield one of the original's arrays along its first axis, out of parameters or their gradients.
 
     Args:
         tensor_of: From a parameter's name to a tensor of its shape; called once for each, when its layer comes.
+        dtype: The format of the values; None: the tensors'.
     """
     for layer in range(rule.num_layers):
-        pieces = [_original_piece(rule, tensor_of(name)) for name in rule.names(layer)]
+        pieces = [_original_piece(rule, tensor_of(name).detach()) for name in rule.names(layer)]
+        pieces = pieces if dtype is None else [piece.to(to_torch_dtype(dtype)) for piece in pieces]
         block = pieces[0] if len(pieces) == 1 else torch.stack(pieces)
         yield as_numpy(block[None] if rule.is_stacked else block)
 

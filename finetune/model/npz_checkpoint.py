@@ -7,6 +7,8 @@ from pathlib import Path
 from finetune.model.npz_dimensions import Dimensions, read_dimensions
 from finetune.model.npz_file import NpzFile, open_npz
 from finetune.model.npz_layout import array_rules
+from finetune.settings import Precision
+from finetune.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,11 @@ class NpzCheckpoint:
 
     file: NpzFile
     dimensions: Dimensions
+
+    @property
+    def formats(self) -> dict[str, Precision]:
+        """The format of every array, by its name without `params/`."""
+        return {name: array.dtype for name, array in self.file.arrays.items()}
 
 
 def is_paligemma(names: Collection[str]) -> bool:
@@ -54,7 +61,8 @@ def inspect_npz(path: Path, *, setting: str) -> NpzCheckpoint:
     }
     for problem, names in problems.items():
         if names:
-            raise ValueError(f"{setting}: {path}: {len(names)} arrays are {problem}: {_listed(names)}")
+            verb = "is" if len(names) == 1 else "are"
+            raise ValueError(f"{setting}: {path}: {counted(len(names), 'array')} {verb} {problem}: {_listed(names)}")
     _check_heads(dimensions, path, setting)
     return NpzCheckpoint(file=file, dimensions=dimensions)
 

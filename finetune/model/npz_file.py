@@ -9,7 +9,7 @@ numpy has no bfloat16: the original writes it as two bytes of no type (`|V2`), w
 import math
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -21,6 +21,8 @@ from finetune.settings import Precision
 
 _ItemType = np.dtype[Any]
 
+# What stands before the names of the weights in a checkpoint, by precedence; nothing does where it holds them alone.
+_TREES = ("params/", "opt/target/")
 _SUFFIX = ".npy"
 _PIECE_BYTES = 1 << 22
 _DESCRIPTIONS = {Precision.fp32: "<f4", Precision.fp16: "<f2", Precision.bf16: "|V2"}
@@ -94,20 +96,26 @@ class ArrayToWrite:
 
 
 def open_npz(path: Path, *, setting: str) -> NpzFile:
-    """Read the headers of an .npz: of the tree `params/`, else of `opt/target/`, else of the whole file.
+    """Read the headers of an .npz: of the tree that holds the weights.
 
     Raises:
         ValueError: If the file is missing, no .npz, or holds an array that is not read, by name.
+    """
+    names = array_names(path, setting=setting)
+    with zipfile.ZipFile(path) as archive:
+        prefix = tree_of(names)
+        members = [name for name in names if name.startswith(prefix)]
+        arrays = {name.removeprefix(prefix): _read_header(archive, name, path, setting) for name in members}
+    return NpzFile(path=path, setting=setting, prefix=prefix, arrays=arrays)
+
+
+def tree_of(names: Collection[str]) -> str:
+    """Return what stands before the weights' names: `params/`, else `opt/target/`, else nothing.
 
     Source:
         big_vision utils.py, `load_params` (0127fb6): which tree of a checkpoint is the weights.
     """
-    names = array_names(path, setting=setting)
-    with zipfile.ZipFile(path) as archive:
-        prefix = next((tree for tree in ("params/", "opt/target/") if any(n.startswith(tree) for n in names)), "")
-        members = [name for name in names if name.startswith(prefix)]
-        arrays = {name.removeprefix(prefix): _read_header(archive, name, path, setting) for name in members}
-    return NpzFile(path=path, setting=setting, prefix=prefix, arrays=arrays)
+    return next((tree for tree in _TREES if any(name.startswith(tree) for name in names)), "")
 
 
 def array_names(path: Path, *, setting: str) -> list[str]:

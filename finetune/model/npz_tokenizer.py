@@ -32,6 +32,12 @@ def find_tokenizer(npz: Path, given: str | None, *, vocabulary_size: int, embedd
     return folder
 
 
+def tokenizer_at_hand(npz: Path, *, vocabulary_size: int, embedded: Path) -> Path | None:
+    """Return the folder of the tokenizer that `find_tokenizer` would take unasked; None where that one does not fit."""
+    folder = npz.parent if (npz.parent / _FILE).is_file() else embedded
+    return folder if Tokenizer.from_folder(folder).vocabulary_size == vocabulary_size else None
+
+
 def is_hub_name(given: str) -> bool:
     """Tell whether a name is meant for the hub: owner/name, and no folder here."""
     return bool(_HUB_NAME.fullmatch(given)) and not Path(given).is_dir()

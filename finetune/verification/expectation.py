@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from finetune.types import TokenizedExample
+from finetune.verification.arrays import numbers, without_tree
 
 GRADIENTS = "grad/"
-_TREE = "params/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +48,15 @@ class Expectation:
     @property
     def label_smoothing(self) -> float:
         """Of the loss; 0 where the file says nothing."""
-        return float(self.outputs.get("label_smoothing", 0.0))
+        return float(numbers(self.outputs, "label_smoothing")) if "label_smoothing" in self.outputs else 0.0
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
-        """By the names of the checkpoint's arrays, without `params/`."""
-        return {
-            name.removeprefix(GRADIENTS).removeprefix(_TREE): array
-            for name, array in self.outputs.items()
-            if name.startswith(GRADIENTS)
+        """By the names of the checkpoint's arrays."""
+        found = {
+            name.removeprefix(GRADIENTS): array for name, array in self.outputs.items() if name.startswith(GRADIENTS)
         }
+        return without_tree(found)
 
     def examples(self, *, image_token_id: int, num_image_tokens: int, with_suffix: bool) -> list[TokenizedExample]:
         """Return the examples as ours.
@@ -91,13 +90,9 @@ def read_expectation(arrays: Mapping[str, np.ndarray]) -> Expectation:
     """
     if missing := [name for name in ("image", "text", "logits") if name not in arrays]:
         raise ValueError(f"EXPECTED holds no array {', '.join(missing)}; a model's expectation has image, text, logits")
-    text = arrays["text"].astype(np.int64)
-    images = arrays["image"].astype(np.float32)
-    if text.ndim != 2 or images.ndim not in (4, 5) or len(images) != len(text) or images.shape[-1] != 3:
-        raise ValueError(
-            f"EXPECTED: text must be [examples, tokens] and image [examples, (frames,) height, width, 3], got "
-            f"{text.shape} and {images.shape}"
-        )
+    text = numbers(arrays, "text", "examples", "tokens").astype(np.int64)
+    images = numbers(arrays, "image", len(text), *_frames(arrays["image"], 4), "height", "width", 3).astype(np.float32)
+    _check_outputs(arrays, len(text))
     lengths = _lengths(arrays, text)
     is_valid = np.arange(text.shape[1]) < lengths[:, None]
     mask_ar, mask_loss = _masks(arrays, text, is_valid)
@@ -112,6 +107,27 @@ def read_expectation(arrays: Mapping[str, np.ndarray]) -> Expectation:
         mask_loss=mask_loss * is_valid,
         outputs=arrays,
     )
+
+
+def _check_outputs(arrays: Mapping[str, np.ndarray], num_examples: int) -> None:
+    """Refuse an output whose shape is not what the trainer returns for so many examples."""
+    tokens_of_frames = _frames(arrays["image_tokens"], 3) if "image_tokens" in arrays else ()
+    shapes: dict[str, tuple[int | str, ...]] = {
+        "image_tokens": (num_examples, *tokens_of_frames, "tokens", "width"),
+        "logits": (num_examples, "tokens", "vocabulary"),
+        "per_example_loss": (num_examples,),
+        "loss": (),
+        "label_smoothing": (),
+        "greedy_tokens": (num_examples, "tokens"),
+    }
+    for name, axes in shapes.items():
+        if name in arrays:
+            numbers(arrays, name, *axes)
+
+
+def _frames(array: np.ndarray, num_axes: int) -> tuple[str, ...]:
+    """Return the axis that examples of several images have besides."""
+    return ("frames",) if array.ndim == num_axes + 1 else ()
 
 
 def _lengths(arrays: Mapping[str, np.ndarray], text: np.ndarray) -> np.ndarray:

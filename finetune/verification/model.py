@@ -12,11 +12,14 @@ from finetune.evaluate.generate import generate
 from finetune.model.forward import all_states, target_states, vocabulary_logits
 from finetune.model.image_encoder import embed_images
 from finetune.settings import Normalization
+from finetune.verification.arrays import numbers
 from finetune.verification.comparison import Comparison, largest_difference
 from finetune.verification.expectation import read_expectation
 from finetune.verification.gradients import compare_gradients
 from finetune.verification.optimizer_step import compare_updates
 from finetune.verification.subject import Subject, load_subject
+from finetune.verification.written_back import compare_written
+from finetune.wording import counted
 
 # float32 on both sides, added up in other orders.
 _ABSOLUTE = 2e-5
@@ -33,7 +36,7 @@ def compare_model(checkpoint: Path, expected: Mapping[str, np.ndarray]) -> tuple
         ValueError: If the two files are no such pair.
     """
     subject = load_subject(checkpoint, read_expectation(expected))
-    found: list[Comparison] = []
+    found = [compare_written(subject.model, subject.checkpoint)]
     with subject.showing():
         batch = subject.batch()
         if "image_tokens" in expected:
@@ -61,7 +64,7 @@ def _image_tokens(subject: Subject, batch: Batch) -> Comparison:
         measure=_MAX_DIFFERENCE,
         found=largest_difference(ours, theirs.reshape(len(theirs), -1, theirs.shape[-1])),
         tolerance=_ABSOLUTE,
-        detail=f"{len(batch.pixels)} images of {subject.dimensions.num_image_tokens} tokens",
+        detail=f"{counted(len(batch.pixels), 'image')} of {counted(subject.dimensions.num_image_tokens, 'token')}",
     )
 
 
@@ -69,11 +72,7 @@ def _image_tokens(subject: Subject, batch: Batch) -> Comparison:
 def _logits(subject: Subject, batch: Batch) -> Comparison:
     """Compare the text's positions, padding left out: what it computes there nobody reads, and differs in form."""
     theirs, size = subject.expectation.outputs["logits"], subject.dimensions.vocabulary_size
-    if theirs.ndim != 3 or len(theirs) != batch.num_examples or theirs.shape[2] != size:
-        raise ValueError(
-            f"EXPECTED: logits must be [examples, tokens, vocabulary] = [{batch.num_examples}, tokens, {size}], got "
-            f"{theirs.shape}"
-        )
+    numbers(subject.expectation.outputs, "logits", batch.num_examples, "tokens", size)
     ours = vocabulary_logits(subject.model, all_states(subject.model, batch), size)[:, subject.num_image_tokens :]
     lengths = np.minimum(subject.expectation.lengths, theirs.shape[1])
     differences = [
@@ -143,7 +142,7 @@ def _greedy_tokens(subject: Subject) -> Comparison:
         measure="differing values",
         found=float((np.array(found) != theirs).sum()),
         tolerance=0,
-        detail=f"{theirs.size} ids, {len(np.unique(theirs))} different ones",
+        detail=f"{theirs.size} ids, {len(np.unique(theirs))} of them distinct",
     )
 
 

@@ -5,8 +5,9 @@ for arrays that are called kernel, multiplies by the schedule's factor and subtr
 exactly 0, so that weights and gradient are the same at the second one, and one gradient is enough for both.
 
 Adam divides by the gradient's own size: an element whose gradient is +1e-12 here and -1e-12 there moves by the whole
-learning rate in opposite directions. Where an element is less than ten times the largest difference between the two
-gradients of its array, rounding decides; such elements are left out and counted.
+learning rate in opposite directions, and one of epsilon's size by what rounding makes of it. An element is left out,
+and counted, whose update would change by more than a ten-thousandth of itself if its gradient changed by the largest
+difference between the two gradients of its array.
 
 Source:
     big_vision optax.py, `make`; configs/proj/paligemma/transfers (0127fb6).
@@ -25,16 +26,20 @@ from finetune.engine.schedule import Cosine
 from finetune.engine.step import Learner, StepRules, make_learner, train_step
 from finetune.settings import PartMultipliers, Precision, TrainingSettings
 from finetune.verification.comparison import Comparison, norm, worst_of
+from finetune.verification.gradients import most_rounding
 from finetune.verification.subject import Subject
+from finetune.wording import counted
 
 # Large, so that a float32 weight shows its update to many digits; the decay is a tenth of it, as in the transfers.
 _LEARNING_RATE = 1e-2
 _WD = 1e-3
 _BETA1, _BETA2, _EPSILON, _CLIP_NORM = 0.9, 0.999, 1e-8, 1.0
 _TOTAL_STEPS, _WARMUP_STEPS = 40, 2
-# A float32 weight of size 1 moves in steps of 6e-8 to 1e-7, its update is 5e-3.
-_TOLERANCE = 1e-4
-_SETTLED = 10.0
+# Rounding of gradients changes updates by less than _SETTLED of themselves; a float32 weight of size 1 moves in steps
+# of 6e-8 to 1e-7, and its update is 5e-3. Decay is a tenth of the update for weights of size 1: left out, or applied to
+# an array too many, it is seen as 4e-3 and more.
+_TOLERANCE = 5e-4
+_SETTLED = 1e-4
 
 
 def compare_updates(subject: Subject, batch: Batch, gradients: Mapping[str, np.ndarray]) -> list[Comparison]:
@@ -54,7 +59,11 @@ def compare_updates(subject: Subject, batch: Batch, gradients: Mapping[str, np.n
     after_second = _weights(subject)
     first = max(float(np.abs(after_first[name] - before[name]).max()) for name in before)
     wanted = original_updates(before, theirs)
-    settled = {name: _settled(gradients[name], theirs[name]) for name in theirs}
+    whole = _global_norm(theirs)
+    settled = {
+        name: settled_elements(gradients[name], theirs[name], factor=_clipping(whole), most=most_rounding(own, whole))
+        for name, own in theirs.items()
+    }
     relative = {
         name: norm((after_second[name] - after_first[name] - update)[settled[name]]) / norm(update[settled[name]])
         for name, update in wanted.items()
@@ -75,17 +84,17 @@ def compare_updates(subject: Subject, batch: Batch, gradients: Mapping[str, np.n
             measure="relative to its norm",
             found=relative.get(worst, np.inf),
             tolerance=_TOLERANCE,
-            detail=f"{len(relative)} arrays, {num_settled / num_all:.2%} of the weights; worst: {worst}",
+            detail=f"{counted(len(relative), 'array')}, {num_settled / num_all:.2%} of the weights; worst: {worst}",
         ),
     ]
 
 
 def original_updates(weights: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what the original's second update adds to each array, in float64, for a gradient that stays the same."""
-    whole = np.sqrt(sum(norm(gradient) ** 2 for gradient in gradients.values()))
+    factor = _clipping(_global_norm(gradients))
     updates = {}
     for name, gradient in gradients.items():
-        clipped = gradient.astype(np.float64) * min(1.0, _CLIP_NORM / whole)
+        clipped = gradient.astype(np.float64) * factor
         first, second = np.zeros_like(clipped), np.zeros_like(clipped)
         for _ in range(2):
             first = _BETA1 * first + (1 - _BETA1) * clipped
@@ -125,8 +134,26 @@ def _weights(subject: Subject) -> dict[str, np.ndarray]:
     return subject.original_arrays(values)
 
 
-def _settled(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Tell for which elements the sign of the gradient is the same on both sides whatever was rounded how."""
-    difference = np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0)
-    is_settled: np.ndarray = np.abs(theirs.astype(np.float64)) > _SETTLED * difference
+def settled_elements(ours: np.ndarray, theirs: np.ndarray, *, factor: float, most: float) -> np.ndarray:
+    """Tell for which elements the update is the same whatever was rounded how.
+
+    Args:
+        factor: What clipping multiplies gradients by.
+        most: The largest difference that can be rounding; beyond it a wrong gradient shall show.
+    """
+    largest = float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0))
+    difference = factor * min(largest, most)
+    size = factor * np.abs(theirs.astype(np.float64))
+    # g / (|g| + epsilon) changes most where the gradient becomes smaller.
+    smallest = np.maximum(size - difference, 0.0)
+    is_settled: np.ndarray = (smallest > 0) & (_EPSILON * difference <= _SETTLED * size * (smallest + _EPSILON))
     return is_settled
+
+
+def _global_norm(gradients: Mapping[str, np.ndarray]) -> float:
+    return float(np.sqrt(sum(norm(gradient) ** 2 for gradient in gradients.values())))
+
+
+def _clipping(whole: float) -> float:
+    """Return what gradients of this global norm are multiplied by, so that it is at most 1."""
+    return min(1.0, _CLIP_NORM / whole) if whole else 1.0

@@ -1,27 +1,40 @@
 """Which kind of pair two files are, and its comparison. Imports without torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from finetune.model.npz_checkpoint import is_paligemma
-from finetune.model.npz_file import array_names
+from finetune.model.npz_file import array_names, tree_of
 from finetune.verification.comparison import Comparison
 
 CHECKPOINT, EXPECTED = "CHECKPOINT", "EXPECTED"
-_TREES = ("params/", "opt/target/")
 
 
-def check_pair(checkpoint: Path, expected: Path) -> str:
-    """Tell what a pair is about from the names of its arrays: "model" or "mask codec".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two files that belong together.
+
+    Args:
+        kind: What they are about: "model" or "mask codec".
+    """
+
+    checkpoint: Path
+    expected: Path
+    kind: str
+
+
+def recognise_pair(checkpoint: Path, expected: Path) -> Pair:
+    """Tell what a pair is about from the names of its arrays.
 
     Raises:
         ValueError: If a file is missing, no .npz, or the two are no such pair.
     """
     names = array_names(checkpoint, setting=CHECKPOINT)
     expected_names = array_names(expected, setting=EXPECTED)
-    bare = [name.removeprefix(tree) for tree in _TREES for name in names if name.startswith(tree)] or names
-    if is_paligemma(bare):
+    tree = tree_of(names)
+    if is_paligemma([name.removeprefix(tree) for name in names if name.startswith(tree)]):
         kind, is_about_it = "model", "logits" in expected_names
     elif _is_codec(names):
         kind, is_about_it = "mask codec", "logits" not in expected_names
@@ -30,24 +43,23 @@ def check_pair(checkpoint: Path, expected: Path) -> str:
         raise ValueError(f"CHECKPOINT: {checkpoint} holds the arrays of neither a PaliGemma nor a mask codec{advice}")
     if not is_about_it:
         raise ValueError(f"EXPECTED: {expected} does not belong to a {kind}'s checkpoint, which {checkpoint} is")
-    return kind
+    return Pair(checkpoint=checkpoint, expected=expected, kind=kind)
 
 
-def compare_pair(checkpoint: Path, expected: Path) -> tuple[Comparison, ...]:
+def compare_pair(pair: Pair) -> tuple[Comparison, ...]:
     """Load the checkpoint as training would, and compare what it computes with everything that was expected.
 
     Raises:
-        ValueError: As `check_pair`; or if an array cannot be read or is of another shape.
+        ValueError: If an array cannot be read, or is of another shape than its name says.
     """
-    kind = check_pair(checkpoint, expected)
-    arrays = _read_all(expected)
-    if kind == "model":
+    arrays = _read_all(pair.expected)
+    if pair.kind == "model":
         from finetune.verification.model import compare_model
 
-        return compare_model(checkpoint, arrays)
+        return compare_model(pair.checkpoint, arrays)
     from finetune.verification.codec import compare_codec
 
-    return compare_codec(checkpoint, arrays)
+    return compare_codec(pair.checkpoint, arrays)
 
 
 def _is_codec(names: list[str]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from finetune.data.packing import Batch, pack
 from finetune.model.image_encoder import vision_tower
 from finetune.model.npz import array_blocks, load_npz, parameters_by_name
-from finetune.model.npz_checkpoint import inspect_npz
+from finetune.model.npz_checkpoint import NpzCheckpoint, inspect_npz
 from finetune.model.npz_dimensions import Dimensions
 from finetune.model.npz_layout import array_rules
 from finetune.settings import Precision
@@ -24,8 +24,13 @@ class Subject:
     """A model read as `model=npz` reads it, in fp32, and what it is shown."""
 
     model: nn.Module
-    dimensions: Dimensions
+    checkpoint: NpzCheckpoint
     expectation: Expectation
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """The model's, as its arrays say them."""
+        return self.checkpoint.dimensions
 
     @property
     def num_image_tokens(self) -> int:
@@ -97,4 +102,4 @@ def load_subject(checkpoint: Path, expectation: Expectation) -> Subject:
         raise ValueError(f"EXPECTED has ids outside of CHECKPOINT's vocabulary of {dimensions.vocabulary_size}")
     model, _ = load_npz(inspected, Precision.fp32)
     model.eval()
-    return Subject(model=model, dimensions=dimensions, expectation=expectation)
+    return Subject(model=model, checkpoint=inspected, expectation=expectation)

@@ -1,8 +1,10 @@
+import io
 import json
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -106,6 +108,69 @@ def test_objects_may_be_a_list_of_dicts(tmp_path: Path) -> None:
     assert sample.instances[0].box == Box(top=0.1, left=0.1, bottom=0.4, right=0.5)
 
 
+def _encoded(pixels: "np.ndarray[Any, Any]") -> dict[str, Any]:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_masks_and_lists_of_images_are_read_undecoded(tmp_path: Path, streaming: bool) -> None:
+    picture, mask = _encoded(np.zeros((100, 200, 3), np.uint8)), np.zeros((100, 200), np.uint8)
+    mask[10:40, 20:100] = 2
+    polygons = [[20.0, 10.0, 100.0, 10.0, 100.0, 40.0, 20.0, 40.0]]
+    columns = {
+        "pictures": [[picture, picture]],
+        "masks": [[_encoded(mask)]],
+        "kinds": [[1]],
+        "map": [_encoded(mask)],
+        "things": [{"category": [1], "segmentation": [polygons], "mask": [_encoded(mask)]}],
+    }
+    polygon = datasets.Sequence(datasets.Sequence(datasets.Value("float32")))
+    features = datasets.Features(
+        {
+            "pictures": datasets.Sequence(datasets.Image()),
+            "masks": datasets.Sequence(datasets.Image()),
+            "kinds": datasets.Sequence(LABELS),
+            "map": datasets.Image(),
+            "things": datasets.Sequence({"category": LABELS, "segmentation": polygon, "mask": datasets.Image()}),
+        }
+    )
+    path = _save(datasets.Dataset.from_dict(columns, features=features), tmp_path, "saved")
+    for settings in (
+        {"columns": Columns(image="pictures", objects="things"), "box_key": None, "mask_key": "segmentation"},
+        {"columns": Columns(image="pictures", objects="things"), "box_key": None, "mask_key": "mask"},
+        {"columns": Columns(image="pictures", objects="things", masks="masks"), "box_key": None},
+        {"columns": Columns(image="pictures", masks="masks", mask_labels="kinds")},
+        {"columns": Columns(image="pictures", masks="masks"), "labels": ["ant"]},
+        {"columns": Columns(image="pictures", label_map="map"), "labels": ["zebra", "ant"]},
+    ):
+        sample = _open(path, streaming=streaming, num_train=1, **settings)[0]
+        assert [isinstance(image, ImageBytes) for image in sample.images] == [True, True]
+        assert sample.instances is not None
+        (ant,) = sample.instances
+        assert (ant.label, ant.box) == ("ant", Box(top=0.1, left=0.1, bottom=0.4, right=0.5))
+        assert ant.mask is not None
+        assert np.array_equal(ant.mask.to_array(), mask // 2)
+
+
+def test_rows_of_json_lines_may_mix_polygons_and_run_lengths(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    polygons = [[20, 10, 100, 10, 100, 40, 20, 40]]
+    runs = {"size": [100, 200], "counts": [2000, 500, 17500]}
+    things = [{"category": "ant", "segmentation": one} for one in (polygons, runs)]
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"image": "a.png", "things": things}) + "\n")
+    source = _open(
+        tmp_path / "rows.jsonl",
+        columns=Columns(objects="things"),
+        labels=["ant"],
+        box_key=None,
+        mask_key="segmentation",
+    )
+    areas = [one.mask.area_pixels for one in source[0].instances or () if one.mask is not None]
+    assert areas == [80 * 30, 500]
+
+
 def test_a_run_is_never_evaluated_on_the_file_that_it_is_trained_on(rows: "datasets.Dataset", tmp_path: Path) -> None:
     path, other = _save(rows, tmp_path, "file"), tmp_path / "other.parquet"
     rows.select(range(3)).to_parquet(other)
@@ -201,8 +266,34 @@ def test_a_stream_of_unknown_length_needs_its_number_of_rows(rows: "datasets.Dat
         ({"block_size": 0}, "block_size must be at least 1"),
         ({"num_eval": 0}, "num_eval must be at least 1"),
         ({"columns": Columns(objects="o")}, r"box_format must be given with columns\.objects"),
+        ({"columns": Columns(objects="o"), "box_key": None}, "box_key=null needs masks"),
+        ({"columns": Columns(objects="o", masks="m"), "mask_key": "mask"}, "two places of the same masks"),
+        ({"mask_key": "mask"}, r"mask_key and expressions_key need columns\.objects"),
+        ({"expressions_key": "said"}, r"mask_key and expressions_key need columns\.objects"),
+        ({"columns": Columns(masks="m")}, r"labels must be the one label of all masks, or columns\.mask_labels"),
+        ({"columns": Columns(masks="m"), "labels": ["a", "b"]}, r"got labels=\['a', 'b'\]"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HuggingFace(path="x", **settings)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label_map": "m", "objects": "o"}, "label_map makes objects of its own"),
+        ({"label_map": "m", "masks": "o"}, "label_map makes objects of its own"),
+        ({"mask_labels": "l"}, "mask_labels needs masks"),
+        ({"mask_labels": "l", "masks": "m", "objects": "o"}, "mask_labels needs masks, and no objects"),
+    ],
+)
+def test_columns_that_contradict_each_other_are_refused(columns: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Columns(**columns)
+
+
+def test_a_label_map_needs_its_labels(tmp_path: Path, rows: "datasets.Dataset") -> None:
+    path = _save(rows, tmp_path, "saved")
+    with pytest.raises(ValueError, match=r"dataset\.labels must list every label"):
+        _open(path, columns=Columns(label_map="image"))

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from datasets_adapters.boxes import BadBoxes, BoxFormat
+from datasets_adapters.boxes import BoxFormat
+from datasets_adapters.hf_objects import ObjectReader
 from datasets_adapters.hf_rows import ColumnReader
-from finetune.types import BadSampleError, ImageFile, Sample
+from finetune.types import BadSampleError, ImageBytes, ImageFile, Sample
 
 
 @pytest.fixture
@@ -21,11 +22,7 @@ def _read(folder: Path | None, row: dict[str, Any], **settings: Any) -> Sample:
         folder=folder,
         columns={name: name for name in row},
         class_names=settings.get("class_names", {}),
-        label_set=("ant",),
-        box_key="bbox",
-        label_key="category",
-        box_format=BoxFormat.xyxy_pixels,
-        bad_boxes=settings.get("bad_boxes", BadBoxes.refuse),
+        objects=ObjectReader(folder=folder, label_set=("ant",), box_format=BoxFormat.xyxy_pixels),
     )
     return reader.read(row, 5)
 
@@ -54,6 +51,24 @@ def test_a_hub_row_may_only_name_downloaded_files(folder: Path) -> None:
         _read(None, {"image": {"bytes": None, "path": str(folder / "a.png")}})
 
 
+def test_a_row_may_hold_several_images_and_its_boxes_are_on_the_first(folder: Path) -> None:
+    Image.new("RGB", (40, 40)).save(folder / "b.png")
+    content = (folder / "b.png").read_bytes()
+    objects = [{"bbox": [20, 10, 100, 40], "category": "ant"}]
+    sample = _read(folder, {"image": ["a.png", {"bytes": content, "path": None}], "objects": objects})
+    assert sample.images == (
+        ImageFile(name="a.png", path=folder / "a.png"),
+        ImageBytes(name="image[1]", data=content),
+    )
+    assert sample.image_size == (100, 200)
+
+
+def test_a_row_without_objects_is_not_opened_for_its_size(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"no image")
+    assert _read(folder, {"image": "a.png", "text": "x"}).image_size is None
+    assert _read(folder, {"image": "a.png", "objects": []}).instances == ()
+
+
 @pytest.mark.parametrize("value", [2, -1, "cat", None])
 def test_a_class_number_without_a_name_is_refused(folder: Path, value: object) -> None:
     with pytest.raises(BadSampleError, match="unknown-class"):
@@ -68,6 +83,10 @@ def test_a_class_number_without_a_name_is_refused(folder: Path, value: object) -
         ({"image": "https://example.org/a.png"}, "image", "url-path"),
         ({"image": "b.png"}, "image", "missing-file"),
         ({"image": None}, "image", "wrong-type"),
+        ({"image": []}, "image", "missing-field"),
+        ({"image": ["a.png", None]}, "image[1]", "wrong-type"),
+        ({"image": ["a.png", "b.png"]}, "image[1]", "missing-file"),
+        ({"image": {"bytes": None, "path": None}}, "image", "missing-field"),
         ({"image": "a.png", "suffix": ""}, "suffix", "empty-text"),
         ({"image": "a.png", "suffix": 3}, "suffix", "wrong-type"),
         ({"image": "a.png", "answers": ["a", None]}, "answers[1]", "wrong-type"),

@@ -72,6 +72,16 @@ BAD_FIELDS = [
         "boxes[0].is_crowd",
         "wrong-type",
     ),
+    (
+        {"box_format": "xyxy_pixels", "boxes": [{"label": "a", "box": [1, 2, 3, 4], "expressions": []}]},
+        "boxes[0].expressions",
+        "missing-expression",
+    ),
+    (
+        {"box_format": "xyxy_pixels", "boxes": [{"label": "a", "box": [1, 2, 3, 4], "expressions": ["x", 3]}]},
+        "boxes[0].expressions[1]",
+        "wrong-type",
+    ),
 ]
 
 
@@ -83,6 +93,24 @@ def test_a_bad_field_is_refused_with_place_name_and_reason(
     with pytest.raises(BadSampleError) as refusal:
         read_row({**GOOD, **change}, rules, "train.jsonl:2")
     assert (refusal.value.origin, refusal.value.field_name, refusal.value.code) == ("train.jsonl:2", field_name, code)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("the left one", ("the left one",)),
+        (["the left one", "a cat", "a cat"], ("the left one", "a cat")),
+        ([{"sent": "left", "raw": "the left one"}], ("the left one",)),
+    ],
+)
+def test_an_object_may_carry_what_it_is_called_in_words(
+    rules: RowRules, written: object, read: tuple[str, ...]
+) -> None:
+    box = {"label": "a", "box": [10, 20, 30, 40], "expressions": written}
+    row = {"image": "a.png", "box_format": "xyxy_pixels", "boxes": [box, {**box, "expressions": None}]}
+    first, second = read_row(row, rules, "train.jsonl:1").instances or ()
+    assert (first.label, first.expressions) == ("a", read)
+    assert second.expressions == ()
 
 
 def test_an_object_with_a_mask_needs_no_box_and_no_box_format(rules: RowRules) -> None:

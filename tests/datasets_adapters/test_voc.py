@@ -8,6 +8,7 @@ from PIL import Image
 
 from datasets_adapters.boxes import BadBoxes
 from datasets_adapters.voc import Voc
+from datasets_adapters.voc_masks import VocMasks
 from finetune.geometry import Box
 from finetune.types import BadSampleError, ImageFile
 
@@ -168,38 +169,49 @@ def test_the_blood_cells_are_read(bccd: Path) -> None:
     assert counts == {"RBC": 4155, "WBC": 372, "Platelets": 361}
 
 
-def _segment(root: Path, name: str) -> None:
+def _segment(root: Path, folder: str, name: str) -> None:
     """The cat is 1, the dog 2, and a border that belongs to nobody 255."""
     values = np.zeros((100, 200), dtype=np.uint8)
     values[10:40, 20:100], values[50:90, 110:190], values[40:42, 20:100] = 1, 2, 255
     picture = Image.fromarray(values, mode="P")
-    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    (root / "SegmentationObject").mkdir(exist_ok=True)
-    picture.save(root / "SegmentationObject" / f"{name}.png")
+    # A shorter palette would take the border's number away.
+    picture.putpalette(list(range(256)) * 3)
+    (root / folder).mkdir(exist_ok=True)
+    picture.save(root / folder / f"{name}.png")
 
 
-def test_masks_come_from_the_numbers_of_objects_where_an_image_has_them(root: Path) -> None:
-    _segment(root, "a")
-    without, with_masks = Voc(root=str(root)).open("train")[0], Voc(root=str(root)).open("train")[1]
-    assert [instance.mask for instance in without.instances or ()] == [None, None]
-    cat, dog = with_masks.instances or ()
+def test_masks_of_objects_come_from_their_numbers_if_they_are_wanted(root: Path) -> None:
+    _segment(root, "SegmentationObject", "a")
+    cat, dog = Voc(root=str(root), masks=VocMasks.objects).open("train")[1].instances or ()
     assert cat.mask is not None
     assert dog.mask is not None
     assert cat.mask.to_array()[10:40, 20:100].all()
     assert (cat.mask.area_pixels, dog.mask.area_pixels) == (30 * 80, 40 * 80)
-    unread = Voc(root=str(root), masks=False).open("train")[1]
-    assert all(instance.mask is None for instance in unread.instances or ())
+    assert dog.box == Box(top=0, left=0, bottom=1, right=1), "the annotated box, not the mask's own"
+    unread = Voc(root=str(root)).open("train")[1]
+    assert [one.mask for one in unread.instances or ()] == [None, None]
 
 
 def test_the_numbers_are_those_of_the_annotation_file_also_where_objects_are_left_out(root: Path) -> None:
-    _segment(root, "a")
+    _segment(root, "SegmentationObject", "a")
     first = GOOD.replace("<difficult>0", "<difficult>1").replace(
         "<name>dog</name><difficult>1", "<name>dog</name><difficult>0"
     )
     (root / "Annotations" / "a.xml").write_text(first)
-    (dog,) = Voc(root=str(root), keep_difficult=False).open("train")[1].instances or ()
+    dataset = Voc(root=str(root), keep_difficult=False, masks=VocMasks.objects)
+    (dog,) = dataset.open("train")[1].instances or ()
     assert dog.mask is not None
     assert dog.mask.area_pixels == 40 * 80
+
+
+def test_classes_take_the_place_of_the_objects(root: Path) -> None:
+    _segment(root, "SegmentationClass", "a")
+    dataset = Voc(root=str(root), masks=VocMasks.classes, labels=["cat", "dog"])
+    sample = dataset.open("train")[1]
+    assert sample.label_set == ("cat", "dog")
+    cat, dog = sample.instances or ()
+    assert (cat.label, cat.box) == ("cat", Box(top=0.1, left=0.1, bottom=0.4, right=0.5))
+    assert (dog.label, dog.box) == ("dog", Box(top=0.5, left=0.55, bottom=0.9, right=0.95))
 
 
 def test_the_lists_of_images_with_masks_can_be_chosen(root: Path) -> None:
@@ -209,8 +221,31 @@ def test_the_lists_of_images_with_masks_can_be_chosen(root: Path) -> None:
     assert [source[index].sample_id for index in range(len(source))] == ["a"]
 
 
-def test_masks_of_another_image_are_refused(root: Path) -> None:
-    (root / "SegmentationObject").mkdir()
-    Image.new("L", (20, 10)).save(root / "SegmentationObject" / "a.png")
-    with pytest.raises(BadSampleError, match=r"SegmentationObject: 'a.png' is 20 x 10, its image is 200 x 100"):
-        Voc(root=str(root)).open("train")[1]
+def test_an_image_without_the_masks_that_are_wanted_is_refused(root: Path) -> None:
+    _segment(root, "SegmentationObject", "a")
+    with pytest.raises(BadSampleError, match=r"Annotations/b\.xml: SegmentationObject: there is no 'b\.png'"):
+        Voc(root=str(root), masks=VocMasks.objects).open("train")[0]
+    (root / "SegmentationObject" / "a.png").rename(root / "SegmentationObject" / "b.png")
+    one = GOOD[: GOOD.index("<object><name>dog")] + "</annotation>"
+    (root / "Annotations" / "b.xml").write_text(one)
+    with pytest.raises(BadSampleError, match=r"'b\.png' has an object 2, the annotation has 1"):
+        Voc(root=str(root), masks=VocMasks.objects).open("train")[0]
+
+
+@pytest.mark.parametrize("masks", [VocMasks.objects, VocMasks.classes])
+def test_a_folder_of_masks_that_is_missing_is_refused_at_once(root: Path, masks: VocMasks) -> None:
+    with pytest.raises(ValueError, match=r"dataset\.masks: there is no folder .*Segmentation"):
+        Voc(root=str(root), masks=masks, labels=["cat", "dog"]).open("train")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "labels must be given with masks=classes"),
+        ({"labels": ["a"], "keep_difficult": False}, "have no effect with masks=classes"),
+        ({"labels": ["a"], "bad_boxes": BadBoxes.repair}, "have no effect with masks=classes"),
+    ],
+)
+def test_settings_that_classes_contradict_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Voc(root=".", masks=VocMasks.classes, **settings)

@@ -7,11 +7,12 @@ import pytest
 
 from finetune.assemble import check_choices
 from finetune.config.schema import RunConfig
-from finetune.engine.optimizer import AdamW
+from finetune.engine.optimizer import AdamW, Muon
 from finetune.export.preprocessing import FILE_NAME
 from finetune.model.choices import LocalModel, TinyModel
+from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
-from finetune.settings import DataSettings, PartFlags, Resize
+from finetune.settings import DataSettings, PartFlags, Precision, Resize, TrainingSettings
 
 
 def _config(**settings: Any) -> RunConfig:
@@ -25,6 +26,18 @@ def test_every_choice_is_asked(tmp_path: Path) -> None:
         check_choices(_config(model=LocalModel(path=str(tmp_path / "nowhere"))))
     with pytest.raises(ValueError, match="contradict each other"):
         check_choices(_config(freeze=PartFlags(decoder=True)))
+
+
+def test_weights_are_in_no_fewer_bits_than_products() -> None:
+    with pytest.raises(ValueError, match=r"training\.precision=fp32 needs model\.dtype=fp32, got bf16; set training"):
+        check_choices(_config(model=TinyModel(dtype=Precision.bf16)))
+    check_choices(_config(model=TinyModel(dtype=Precision.bf16), training=TrainingSettings(precision=Precision.bf16)))
+
+
+def test_muon_and_adapters_are_refused_before_a_model_is_read() -> None:
+    with pytest.raises(ValueError, match="optimizer=muon trains no adapters: choose optimizer=adamw, or peft=none"):
+        check_choices(_config(optimizer=Muon()))
+    check_choices(_config(optimizer=Muon(), peft=FullFineTuning()))
 
 
 def test_a_model_of_our_own_is_shown_the_pixels_it_knows(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from finetune.settings import (
         (DataSettings, {"max_pixels": 200_000_000}, "max_pixels must be between"),
         (DataSettings, {"resize": Resize.hf, "antialias": False}, "antialias=false has no effect"),
         (DataSettings, {"num_images": 0}, "num_images must be at least 1"),
+        (DataSettings, {"max_images": 0}, "max_images must be at least 1"),
         (DataSettings, {"row_tokens": 0}, "row_tokens must be at least 1"),
         (EvaluationSettings, {"patience": 2}, "patience needs best_metric"),
         (EvaluationSettings, {"every_steps": 0}, "every_steps must be at least 1"),

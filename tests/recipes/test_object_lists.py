@@ -7,7 +7,17 @@ import pytest
 
 from finetune.geometry import Box
 from finetune.types import BadSampleError, Instance, Sample
-from recipes.object_lists import ObjectList, ObjectOrder, OtherLabels, PrefixLabels, check_ready_made
+from recipes.detection import Detection
+from recipes.object_lists import (
+    ObjectList,
+    ObjectOrder,
+    ObjectSettings,
+    OtherLabels,
+    PrefixLabels,
+    check_ready_made,
+    object_list,
+)
+from recipes.segmentation import Segmentation
 
 CAT = Instance(label="cat", box=Box(top=0.1, left=0.5, bottom=0.2, right=0.9))
 DOG = Instance(label="dog", box=Box(top=0.1, left=0.1, bottom=0.4, right=0.3))
@@ -34,6 +44,18 @@ def test_what_cannot_be_said_is_counted_and_the_rest_ordered() -> None:
     chosen = _rules().choose(SAMPLE, np.random.default_rng(0))
     assert list(chosen.instances) == [CAT]
     assert chosen.notes == {"boxes thinner than a location bin": 1}
+
+
+@pytest.mark.parametrize("recipe", [Detection, Segmentation])
+def test_recipes_of_boxes_and_of_masks_make_the_same_rules_of_the_same_settings(
+    recipe: type[Detection] | type[Segmentation],
+) -> None:
+    settings = recipe(prefix="find {labels}", labels=["cat"], other_labels=OtherLabels.leave_out)
+    assert isinstance(settings, ObjectSettings)
+    rules = object_list(settings, order=ObjectOrder.by_size, limit=3, is_sayable=_is_cat)
+    assert (rules.prefix, rules.labels, rules.other_labels) == ("find {labels}", ["cat"], OtherLabels.leave_out)
+    assert (rules.prefix_labels, rules.order, rules.limit) == (PrefixLabels.all, ObjectOrder.by_size, 3)
+    assert rules.prefix_of(SAMPLE) == "find cat"
 
 
 def test_the_rules_travel_to_loader_processes() -> None:

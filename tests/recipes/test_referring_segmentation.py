@@ -51,8 +51,19 @@ def test_the_prefix_is_the_bare_expression_and_the_suffix_has_no_label() -> None
     assert ReferringSegmentation(prefix="segment {expression}").ask(_sample(LEFT)).prefix == "segment the left dog"
 
 
-def test_an_object_is_drawn_and_then_one_of_its_expressions() -> None:
-    sample = _sample(LEFT, replace(LEFT, label="brown dog"), replace(LEFT, label="dog by the door"), RIGHT)
+@pytest.mark.parametrize(
+    "objects",
+    [
+        (LEFT, replace(LEFT, label="brown dog"), replace(LEFT, label="dog by the door"), RIGHT),
+        (
+            replace(LEFT, label="dog", expressions=("the left dog", "brown dog", "dog by the door")),
+            replace(RIGHT, label="dog", expressions=("the right dog",)),
+        ),
+    ],
+    ids=["an entry each", "listed"],
+)
+def test_an_object_is_drawn_and_then_one_of_its_expressions(objects: tuple[Instance, ...]) -> None:
+    sample = _sample(*objects)
     drawn = Counter(ReferringSegmentation().encode(sample, np.random.default_rng(seed)).prefix for seed in range(300))
     assert 120 < drawn["the right dog"] < 180
     assert len(drawn) == 4
@@ -87,6 +98,33 @@ def test_an_evaluation_asks_for_every_expression_once() -> None:
     scores = metric.compute()
     assert scores["mIoU"] > 0.8
     assert (scores["boxacc75"], scores["invalid"], scores["total"]) == (1.0, 0.0, 3.0)
+
+
+def test_an_evaluation_asks_for_every_expression_of_an_object() -> None:
+    recipe = ReferringSegmentation()
+    sample = _sample(
+        replace(LEFT, label="dog", expressions=("the left dog", "brown")),
+        replace(RIGHT, label="dog"),
+        _block("cat", 35),
+    )
+    assert [recipe.ask(one).prefix for one in recipe.divide(sample)] == ["the left dog", "brown", "cat"]
+    for one in recipe.divide(sample):
+        (truth,) = one.instances or ()
+        assert (truth.label, truth.expressions) == (recipe.ask(one).prefix, ())
+        assert recipe.encode(one, RNG).prefix == truth.label
+    assert recipe.encode(sample, RNG).notes == {"expressions that name no one object with a mask": 1}
+
+
+def test_every_row_is_read_beforehand_unless_that_is_not_wanted() -> None:
+    unnamed = _sample(_block("a dog", 10), _block("a dog", 60))
+    takes_part = ReferringSegmentation().selection()
+    assert takes_part is not None
+    assert not takes_part(unnamed)
+    recipe = ReferringSegmentation(leave_out_unnamed=False)
+    assert recipe.selection() is None
+    with pytest.raises(BadSampleError, match=r"recipe\.leave_out_unnamed=true leaves such images out"):
+        recipe.encode(unnamed, RNG)
+    assert recipe.divide(unnamed) == ()
 
 
 def test_what_is_decoded_is_called_by_the_expression() -> None:

@@ -8,6 +8,7 @@ from finetune.evaluate.metrics.ptb_java import is_java_available, tokenize_with_
 from finetune.evaluate.metrics.quiet import silence
 from finetune.types import Prediction, Sample
 
+_NO_MATCH = 1e-7
 _NAMES = ("CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "ptb_java")
 
 
@@ -69,5 +70,6 @@ def _official_scores(truth: dict[int, list[str]], predicted: dict[int, list[str]
         has_words = any(text for texts in truth.values() for text in texts)
         cider = Cider().compute_score(truth, predicted)[0] if has_words else 0.0
         rouge, _ = Rouge().compute_score(truth, predicted)
-    scores = {f"BLEU-{order}": float(value) for order, value in enumerate(bleu, start=1)}
+    # Its scorer adds 1e-15 to every count, so that a product without a match is not 0, as it should be.
+    scores = {f"BLEU-{order}": 0.0 if value < _NO_MATCH else float(value) for order, value in enumerate(bleu, start=1)}
     return {"CIDEr": float(cider), **scores, "ROUGE-L": float(rouge)}

@@ -33,7 +33,7 @@ def session() -> Session:
 
 def test_neither_the_identity_nor_the_card_of_a_run_holds_a_secret(session: Session) -> None:
     identity = json.dumps(identity_of(session).settings)
-    card = run_facts(session, 0).settings
+    card = run_facts(session.config, 0).settings
     for text in (identity, card):
         assert "https://<hidden>@host/cells" in text
         assert "canary" not in text

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from datasets_adapters.scenes import Scenes
 from finetune import cli
 from finetune.data.images import decode_image, resize
-from finetune.model.choices import LocalModel, NpzModel, TinyModel
+from finetune.model.choices import TINY_TOKENIZER, LocalModel, NpzModel, TinyModel
 from finetune.settings import Resize
 from finetune.types import ImageFile
 
@@ -302,3 +303,71 @@ def test_the_base_of_an_adapter_that_was_an_npz_lies_beside_it(tmp_path: Path, f
     written = LocalModel(path=str(tmp_path / "run" / "export" / "base")).load().model.state_dict()
     original = NpzModel(path=str(tmp_path / "npz" / "model.npz")).load().model.state_dict()
     assert all(torch.equal(written[name], tensor) for name, tensor in original.items())
+
+
+FORMATS = {
+    "f32": ("f32",),
+    "f16": ("f16",),
+    "bf16": ("bf16",),
+    "all three": ("f32", "f16", "bf16"),
+}
+
+
+def _stored(values: np.ndarray, form: str) -> np.ndarray:
+    """Return values as the original stores them; numpy has no bfloat16, the upper half of a float32."""
+    if form == "bf16":
+        return (values.astype("<f4").view("<u4") >> 16).astype("<u2").view("V2")
+    return values.astype({"f32": "<f4", "f16": "<f2"}[form])
+
+
+@pytest.mark.parametrize("forms", FORMATS.values(), ids=FORMATS.keys())
+@pytest.mark.parametrize("tree", ["params/", "opt/target/", ""])
+def test_an_npz_becomes_an_npz_without_a_changed_bit_and_without_a_tokenizer(
+    oracles: Path, tmp_path: Path, finetune: Callable[..., None], forms: tuple[str, ...], tree: str
+) -> None:
+    theirs = np.load(oracles / "paligemma2_tiny.checkpoint.npz")
+    arrays = {
+        name.removeprefix("params/"): _stored(theirs[name], forms[index % len(forms)])
+        for index, name in enumerate(theirs.files)
+    }
+    np.savez(tmp_path / "theirs.npz", **{tree + name: array for name, array in arrays.items()})
+    npz = f"model.path={tmp_path / 'theirs.npz'}"
+    finetune("export", "model=npz", npz, "format=npz", f"to={tmp_path / 'ours'}")
+    written = np.load(tmp_path / "ours" / "model.npz")
+    assert set(written.files) == {f"params/{name}" for name in arrays}
+    for name, array in arrays.items():
+        found = written[f"params/{name}"]
+        assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes()), name
+    assert not (tmp_path / "ours" / "tokenizer.json").exists()
+
+
+def test_a_format_that_is_said_is_written(oracles: Path, tmp_path: Path, finetune: Callable[..., None]) -> None:
+    npz = f"model.path={oracles / 'paligemma1_tiny.checkpoint.npz'}"
+    finetune("export", "model=npz", npz, "model.dtype=bf16", "format=npz", f"to={tmp_path / 'ours'}")
+    assert {array.dtype.str for array in np.load(tmp_path / "ours" / "model.npz").values()} == {"|V2"}
+
+
+def test_what_reads_text_asks_for_a_tokenizer(
+    oracles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    npz = f"model.path={oracles / 'paligemma1_tiny.checkpoint.npz'}"
+    assert cli.run(["export", "model=npz", npz, "format=merged", f"to={tmp_path / 'hf'}"]) == 2
+    assert "set model.tokenizer to a folder that holds one for 1536 ids" in capsys.readouterr().err
+
+
+def test_a_tokenizer_of_another_model_is_not_carried_along(
+    oracles: Path, tmp_path: Path, finetune: Callable[..., None]
+) -> None:
+    (tmp_path / "x.npz").symlink_to(oracles / "paligemma1_tiny.checkpoint.npz")
+    (tmp_path / "tokenizer.json").symlink_to(TINY_TOKENIZER / "tokenizer.json")
+    finetune("export", "model=npz", f"model.path={tmp_path / 'x.npz'}", "format=npz", f"to={tmp_path / 'ours'}")
+    assert not (tmp_path / "ours" / "tokenizer.json").exists()
+
+
+def test_an_npz_becomes_a_folder_in_its_own_format(tmp_path: Path, finetune: Callable[..., None]) -> None:
+    model = [word for word in COMMON if word.startswith("model.")]
+    finetune("export", "model=tiny1", *model, "model.dtype=bf16", "format=npz", f"to={tmp_path / 'npz'}")
+    npz = f"model.path={tmp_path / 'npz' / 'model.npz'}"
+    finetune("export", "model=npz", npz, "format=merged", f"to={tmp_path / 'hf'}")
+    tensors = load_file(tmp_path / "hf" / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}

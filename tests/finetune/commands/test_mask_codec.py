@@ -109,6 +109,26 @@ def test_an_exported_model_is_not_taught_another_codec(
     assert codec_of_weights(captions, 5) == EMBEDDED, "training on captions leaves its masks in that codec"
 
 
+@pytest.mark.parametrize("model", ["model=tiny_random", "model=tiny1"])
+def test_weights_that_know_no_codec_learn_any(
+    model: str, other_codec: Path, tmp_path: Path, finetune: Callable[..., None]
+) -> None:
+    small = [*SMALL[1:], "training.max_steps=1", "evaluation.before_training=false", "evaluation.num_samples=1"]
+    codec = ["recipe=segmentation", f"recipe.mask_codec={other_codec}"]
+    finetune("train", f"runs={tmp_path}", "name=other", model, *codec, *small)
+    finetune("export", model, *SMALL[1:6], "format=npz", f"to={tmp_path / 'npz'}")
+    npz = tmp_path / "elsewhere.npz"
+    # Beside no tokenizer, the embedded one serves, whose folder is the pretrained model's too.
+    (tmp_path / "npz" / "model.npz").rename(npz)
+    base = ["model=npz", f"model.path={npz}", *(word for word in small if not word.startswith("model."))]
+    finetune("train", f"runs={tmp_path}", "name=npz", *base, *codec)
+
+
+def test_the_pretrained_model_is_called_by_its_choice(other_codec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["train", "recipe=segmentation", f"recipe.mask_codec={other_codec}"]) == 2
+    assert capsys.readouterr().err.startswith(f"finetune train: model=tiny was trained with the mask codec {EMBEDDED}")
+
+
 def test_the_parts_of_a_mixture_agree_on_one_codec(other_codec: Path) -> None:
     def mixture(codec: str) -> RunConfig:
         parts = {

@@ -33,6 +33,17 @@ def test_images_are_given_by_name_and_by_pattern_and_written_to_a_file(
     assert {line["prefix"] for line in lines} == {"detect circle ; square ; triangle"}
 
 
+def test_all_images_that_are_given_are_read_however_many_samples_are_evaluated(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / name)
+    finetune("predict", f"run={trained_run}", f"images=[{tmp_path}/*.png]", "evaluation.num_samples=2")
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    finetune("predict", f"run={trained_run}", "evaluation.num_samples=2")
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_another_prefix_can_be_asked(
     trained_run: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,7 @@ def test_choices_are_built_wherever_a_mapping_names_one() -> None:
     [
         ({"shre": 1}, r"unknown setting outer\.shre; did you mean outer\.share\?"),
         ({"inner": {"sise": 1}}, r"unknown setting outer\.inner\.sise; did you mean outer\.inner\.size\?"),
-        ({"inner": {}}, r"outer\.inner\.size must be given: How large it is, in pixels\."),
+        ({"inner": {}}, r"outer\.inner\.size must be given: how large it is, in pixels\."),
         ({"inner": {"size": MISSING}}, r"outer\.inner\.size must be given"),
         ({"share": "much"}, r"outer\.share must be a number, got 'much'"),
         ({"share": None}, r"outer\.share must be a number, got None"),

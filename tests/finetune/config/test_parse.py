@@ -76,7 +76,6 @@ def test_a_mixture_holds_built_recipes_and_data_sets() -> None:
         (["recipe=mixture", "recipe.parts.words.weight=0"], "recipe.parts.words.weight must be above 0"),
         (["recipe=mixture", "+recipe.parts.words.wieght=1"], "did you mean recipe.parts.words.weight"),
         (["model=local"], "model.path must be given: "),
-        (["model.dtype=bf16"], "training.precision=fp32 needs model.dtype=fp32, got bf16"),
         (["data.row_tokens=100"], r"data.row_tokens \(100\) must exceed data.max_text_tokens \(128\)"),
         (["evaluation.patience=2", "evaluation.best_metric=mAP"], "evaluation.patience needs evaluation.every_steps"),
         (["evaluation.patience=2"], "evaluation.patience needs best_metric"),

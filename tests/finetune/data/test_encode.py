@@ -103,6 +103,24 @@ def test_an_image_that_is_left_out_is_not_even_decoded(encoder):
     assert with_data(encoder, num_images=1).encode(sample(flat(1), broken), Captioning(), RNG).pixels_u8.shape[0] == 1
 
 
+@pytest.mark.parametrize("to_ids", ["encode", "ask"])
+def test_a_row_of_more_images_than_anybody_expects_is_refused_before_one_is_decoded(encoder, to_ids):
+    broken = ImageBytes(name="broken", data=b"")
+    limited = with_data(encoder, max_images=3)
+    message = r"4 images are over data\.max_images=3; set data\.num_images .*, or raise data\.max_images"
+    rest = (Captioning(), RNG) if to_ids == "encode" else (Captioning(),)
+    assert len(getattr(limited, to_ids)(sample(flat(1), flat(2), flat(3)), *rest).pixels_u8) == 3
+    with pytest.raises(BadSampleError, match=message) as caught:
+        getattr(limited, to_ids)(sample(*(broken,) * 4), *rest)
+    assert (caught.value.code, caught.value.origin) == ("too-many-images", "train.jsonl:17")
+
+
+def test_where_the_number_of_images_is_said_a_row_may_have_any_number(encoder):
+    several = sample(*(flat(number) for number in range(9)))
+    chosen = with_data(encoder, num_images=5, max_images=3)
+    assert len(chosen.encode(several, Captioning(), RNG).pixels_u8) == 5
+
+
 def test_more_images_than_a_row_holds_are_one_bad_sample(encoder):
     packed = with_data(encoder, row_tokens=45)
     packed.encode(sample(flat(1)), Captioning(), RNG)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from finetune.engine.optimizer import Adafactor, AdamW, AdamW8bit, OptimizerChoice, Sgd
+from finetune.engine.optimizer import Adafactor, AdamW, AdamW8bit, Muon, OptimizerChoice, Sgd
 
 RATE, DECAY = 0.01, 0.1
 START, GRADIENTS = 2.0, (0.5, -3.0)
@@ -99,6 +99,12 @@ def test_8_bit_adamw_updates_like_adamw() -> None:
 def test_settings_out_of_range_are_refused(kind: type[AdamW], settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**settings)
+
+
+def test_muon_decays_no_adapters_because_it_trains_none() -> None:
+    Muon().check()
+    with pytest.raises(ValueError, match=r"optimizer\.decay_adapters=true has no effect: optimizer=muon trains no"):
+        Muon(decay_adapters=True).check()
 
 
 def test_choosing_an_optimizer_and_a_schedule_imports_no_torch() -> None:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 
 import pytest
+import torch
 from torch import nn
 
 from finetune.engine.optimizer import AdamW
-from finetune.engine.parameter_groups import check_multipliers, parameter_groups
+from finetune.engine.parameter_groups import check_multipliers, decay_without_effect, parameter_groups
 from finetune.model.npz_config import dimensions_of
 from finetune.model.npz_layout import array_rules
 from finetune.model.parts import Part, part_of
@@ -80,6 +81,32 @@ def test_adapters_decay_only_on_request_and_then_in_every_part(lora_model: nn.Mo
     matrices = {name for name, p in lora_model.named_parameters() if "lora_A" in name or "lora_B" in name}
     assert matrices
     assert names == matrices, "DoRA's magnitudes are vectors and stay"
+
+
+@pytest.mark.parametrize(
+    ("choice", "decaying", "note"),
+    [
+        (AdamW(), "decoder.weight", None),
+        (AdamW(weight_decay=0.0), None, None),
+        (AdamW(decay_adapters=True), "decoder.q_proj.lora_A.weight", None),
+        (AdamW(decay_adapters=True), "decoder.weight", "decay_adapters=true has no effect: no adapter trains"),
+        (
+            AdamW(decay_adapters=True, weight_decay=0.0),
+            None,
+            "decay_adapters=true has no effect: weight_decay is 0",
+        ),
+        (
+            AdamW(decay_parts=["decoder"], weight_decay=0.3),
+            None,
+            "weight_decay=0.3 reaches no parameter that trains, with decay_parts=[decoder] and decay_adapters=false",
+        ),
+    ],
+)
+def test_decay_that_reaches_nothing_is_told(choice: AdamW, decaying: str | None, note: str | None) -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    groups = [{"params": [("decoder.norm", weight)], "weight_decay": 0.0}]
+    groups += [{"params": [(decaying, weight)], "weight_decay": choice.weight_decay}] if decaying else []
+    assert decay_without_effect(choice, groups) == note
 
 
 def test_each_part_has_its_own_learning_rate(full_model: nn.Module) -> None:

@@ -1,11 +1,14 @@
 """The card of an export."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image
+from transformers import AutoProcessor
 
 from finetune.export.model_card import RunFacts, render_card
-from finetune.export.preprocessing import Preprocessing
+from finetune.export.preprocessing import Preprocessing, write_processor
 from finetune.model.choices import TinyModel
 from finetune.model.load import LoadedModel
 from finetune.settings import DataSettings, Resize
@@ -53,6 +56,38 @@ def test_the_python_in_the_card_is_python(loaded: LoadedModel) -> None:
     for is_adapter in (False, True):
         code = _card(published, is_adapter=is_adapter).split("```python\n")[1].split("```")[0]
         compile(code, "card", "exec")
+
+
+@pytest.mark.parametrize(
+    ("num_images", "given", "said"),
+    [
+        (None, 3, "as many images as its row"),
+        (None, 1, "as many images as its row"),
+        (1, 1, "An example has one image."),
+        (4, 4, "An example has 4 images"),
+    ],
+)
+def test_the_card_shows_as_many_images_as_the_run_did(
+    loaded: LoadedModel, tmp_path: Path, num_images: int | None, given: int, said: str
+) -> None:
+    card = _card(loaded, run=replace(RUN, num_images=num_images))
+    assert said in card
+    code = card.split("```python\n")[1].split("```")[0]
+    # What comes before loads the exported folder; what comes after generates.
+    lines = [line for line in code.splitlines() if line.startswith(("images =", "inputs ="))]
+    write_processor(loaded, tmp_path, Preprocessing.of_run(loaded.image_size, DataSettings()))
+    picture = Image.new("RGB", (20, 10))
+    names = {
+        "processor": AutoProcessor.from_pretrained(tmp_path),
+        "image": picture,
+        "images": [picture] * given,
+        "prefix": "caption en",
+    }
+    exec("\n".join(lines), names)
+    inputs = names["inputs"]
+    assert len(inputs["pixel_values"]) == given
+    num_placeholders = (inputs["input_ids"] == loaded.tokenizer.image_token_id).sum()
+    assert num_placeholders == given * loaded.num_image_tokens
 
 
 def test_an_adapter_for_paligemma_2_is_loaded_with_the_settings_of_training(loaded: LoadedModel) -> None:

@@ -56,6 +56,24 @@ def test_a_thumbnail_has_the_images_proportions(encoder: SampleEncoder, tmp_path
     assert width == 3 * height
 
 
+def test_each_of_several_images_is_shown_in_its_own_proportions(encoder: SampleEncoder, tmp_path: Path) -> None:
+    class Pairs(Photographs):
+        """Every row holds a wide image and one that is stored wide and turned by EXIF to stand upright."""
+
+        def __getitem__(self, index: int) -> Sample:
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            Image.new("RGB", (80, 20)).save(self.path.with_name("turned.png"), exif=exif)
+            turned = ImageFile(name="turned", path=self.path.with_name("turned.png"))
+            (wide,) = super().__getitem__(0).images
+            return replace(super().__getitem__(index), images=(wide, turned, wide))
+
+    shown = _reader(Pairs(tmp_path), encoder, shown=frozenset({1}))[1].shown
+    assert shown is not None
+    sizes = [decode_jpeg(thumbnail).size for thumbnail in shown.thumbnails_jpeg]
+    assert sizes == [(420, 140), (105, 420), (420, 140)]
+
+
 def test_only_chosen_rows_carry_what_the_page_needs(encoder: SampleEncoder) -> None:
     reader = _reader(Scenes(num_train=3).open("train"), encoder, shown=frozenset({1}))
     assert [reader[index].shown is not None for index in range(3)] == [False, True, False]

@@ -34,6 +34,16 @@ def test_a_mask_is_compared_with_the_one_in_its_box_and_of_its_label() -> None:
     assert pair_masks([replace(annotated[0], is_crowd=True)], [_block("cat", 0)]) == ()
 
 
+def test_a_mask_that_an_expression_asked_for_is_found_by_it_and_counted_under_its_label() -> None:
+    annotated = [
+        replace(_block("dog", left), expressions=(name,)) for left, name in ((0, "the left"), (50, "the right"))
+    ]
+    (pair,) = pair_masks(annotated, [_block("the right", 50)])
+    assert pair.annotated is annotated[1]
+    assert pair.spoken.label == "dog"
+    assert pair_masks(annotated, [_block("the left", 50)]) == ()
+
+
 def test_labels_are_told_worst_first() -> None:
     found = summarize([("cat", 1.0), ("dog", 0.4), ("cat", 0.8)], [])
     assert found is not None

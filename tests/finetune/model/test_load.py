@@ -110,7 +110,7 @@ def test_a_head_of_its_own_is_refused(folder: Path, tmp_path: Path) -> None:
             lambda t: {n: v for n, v in t.items() if "fc1" not in n},
             r"4 tensors are missing from the weights: .*fc1\.bias",
         ),
-        (lambda t: {**t, "adapter.weight": torch.zeros(2)}, "1 tensors are not part of a PaliGemma .*: adapter.weight"),
+        (lambda t: {**t, "adapter.weight": torch.zeros(2)}, "1 tensor is not part of a PaliGemma .*: adapter.weight"),
         (
             lambda t: {n: v[:, :16].clone() if "patch" not in n and "fc1.weight" in n else v for n, v in t.items()},
             r"2 tensors are of another shape than the config says: .*fc1\.weight",

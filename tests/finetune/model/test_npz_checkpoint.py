@@ -28,13 +28,13 @@ def test_dimensions_are_read_whatever_the_tree(
 
 def test_a_missing_array_is_named(write_checkpoint: Callable[..., Path]) -> None:
     path = changed(write_checkpoint(), lambda arrays: arrays.__delitem__(SCALE))
-    with pytest.raises(ValueError, match=r"model\.path: .*: 1 arrays are missing: llm/final_norm/scale"):
+    with pytest.raises(ValueError, match=r"model\.path: .*: 1 array is missing: llm/final_norm/scale"):
         inspect_npz(path, setting="model.path")
 
 
 def test_an_array_left_over_is_named(write_checkpoint: Callable[..., Path]) -> None:
     path = changed(write_checkpoint(), lambda arrays: arrays.update({"params/llm/x": np.zeros(1, np.float32)}))
-    with pytest.raises(ValueError, match="1 arrays are not part of such a PaliGemma: llm/x"):
+    with pytest.raises(ValueError, match="1 array is not part of such a PaliGemma: llm/x"):
         inspect_npz(path, setting="model.path")
 
 

@@ -53,7 +53,10 @@ def make_pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 
 
 def random_arrays(shape: Shape, rng: np.random.Generator) -> Arrays:
-    """Draw every array, scaled by the square root of what it sums over."""
+    """Draw every array: kernels over the square root of how many products they add up, the rest near what it starts as.
+
+    So every layer returns values of the size of those it gets, at any width and depth, and rounding stays rounding.
+    """
     width, depth, mlp, heads = shape.vision
     decoder, layers, hidden = shape.decoder
     query_heads, key_heads, head_dim = shape.heads
@@ -99,10 +102,27 @@ def random_arrays(shape: Shape, rng: np.random.Generator) -> Arrays:
 def _draw(name: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     noise = rng.standard_normal(size)
     if name.endswith("scale"):
-        return 0.1 * noise + (1.0 if name.startswith("img/") else 0.0)
-    if name.endswith("bias") or "embedding" in name:
-        return 0.3 * noise
-    return noise / np.sqrt(np.prod(size[-3:-1]) if "attn_vec" in name or "out/" in name else size[-2])
+        return 0.05 * noise + (1.0 if name.startswith("img/") else 0.0)
+    if name.endswith("bias"):
+        return 0.05 * noise
+    return noise / np.sqrt(_num_summed(name, size))
+
+
+def _num_summed(name: str, size: tuple[int, ...]) -> int:
+    """Return how many products one value of what a kernel returns adds up."""
+    if name == "img/embedding/kernel":
+        patch_height, patch_width, channels, _ = size
+        return patch_height * patch_width * channels
+    if name.endswith(("query/kernel", "key/kernel", "value/kernel")):
+        _, width, _, _ = size
+        return width
+    if name.endswith(("out/kernel", "attn_vec_einsum/w")):
+        _, heads, head_dim, _ = size
+        return heads * head_dim
+    if name.endswith(("pos_embedding", "input_embedding")):
+        # Looked up; the table's rows are multiplied with states of its width as well.
+        return size[-1]
+    return size[-2]
 
 
 def expectation(shape: Shape, arrays: Arrays, rng: np.random.Generator) -> Arrays:

@@ -1,5 +1,6 @@
 """A mask codec against the original's numbers, and against numbers that are wrong on purpose."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,49 @@ def test_a_missing_array_is_named(checkpoint: Path, expected: Arrays) -> None:
         compare_codec(checkpoint, {"logits": np.zeros(3)})
     with pytest.raises(ValueError, match="eval_case must name full masks 0 to 11"):
         compare_codec(checkpoint, {**expected, "eval_case": expected["eval_case"] + 40})
+
+
+def _cut(name: str, *part: slice) -> Callable[[Arrays], Arrays]:
+    return lambda arrays: {name: arrays[name][part]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            _cut("masks64", slice(None), slice(32)),
+            r"masks64 must be numbers of the shape \[masks, 64, 64\], got \[24, 32",
+        ),
+        (
+            _cut("codes_of_masks64", slice(7)),
+            r"codes_of_masks64 must be numbers of the shape \[24, 16\], got \[7, 16\]",
+        ),
+        (_cut("decoded", slice(7)), r"decoded must be numbers of the shape \[24, 64, 64\], got \[7"),
+        (lambda arrays: {"codes": arrays["codes"] + 128}, "codes must lie in 0 to 127, got 1"),
+        (_cut("boxes_yxyx", slice(11)), r"boxes_yxyx must be numbers of the shape \[12, 4\], got \[11, 4\]"),
+        (
+            _cut("boxes_yxyx", slice(None), slice(None, None, -1)),
+            "boxes_yxyx must be top, left, bottom, right .* box 0",
+        ),
+        (_cut("suffixes", slice(5)), r"suffixes must be texts of the shape \[12\], got \[5\]"),
+        (lambda arrays: {"suffixes": np.zeros(12)}, "suffixes must be texts of the shape .* of float64"),
+        (
+            _cut("eval_pred_tokens", slice(5)),
+            r"eval_pred_tokens must be numbers of the shape \[40, tokens\], got \[5, 22",
+        ),
+        (_cut("eval_iou", slice(5)), r"eval_iou must be numbers of the shape \[40\], got \[5\]"),
+        (
+            lambda arrays: {"full_mask_03": np.zeros((2, 3, 4))},
+            r"full_mask_03 must be .* \[height, width\], got \[2, 3, 4",
+        ),
+        (lambda arrays: {"loc0": np.zeros(2)}, r"loc0 must be numbers of the shape \[\], got \[2\]"),
+    ],
+)
+def test_an_array_of_another_shape_is_named(
+    checkpoint: Path, expected: Arrays, change: Callable[[Arrays], Arrays], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^EXPECTED: {message}"):
+        compare_codec(checkpoint, expected | change(expected))
 
 
 def test_the_embedded_codec_is_not_the_original(expected: Arrays) -> None:

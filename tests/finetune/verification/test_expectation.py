@@ -51,7 +51,26 @@ def test_frames_follow_one_another() -> None:
         ({"mask_ar": np.array([[0, 1, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1]])}, "0 on a prefix and 1 on all that follows"),
         ({"mask_input": np.array([[0, 1, 1, 1, 1, 0], [1] * 6])}, "0 on the padding to its right"),
         ({"mask_loss": LOSS[:, :-1]}, "mask_loss has the shape"),
-        ({"image": np.zeros((3, 8, 8, 3), np.float32)}, "text must be"),
+        (
+            {"image": np.zeros((3, 8, 8, 3), np.float32)},
+            r"EXPECTED: image must be numbers of the shape \[2, height, width, 3\], got \[3, 8, 8, 3\]",
+        ),
+        (
+            {"image": np.zeros((2, 3, 8, 8, 4), np.float32)},
+            r"shape \[2, frames, height, width, 3\], got \[2, 3, 8, 8, 4\]",
+        ),
+        ({"text": TEXT[0]}, r"text must be numbers of the shape \[examples, tokens\], got \[6\] of int64"),
+        ({"text": TEXT.astype(str)}, r"text must be numbers of the shape .*, got \[2, 6\] of <U"),
+        (
+            {"logits": np.zeros((2, 11))},
+            r"logits must be numbers of the shape \[2, tokens, vocabulary\], got \[2, 11\]",
+        ),
+        ({"greedy_tokens": np.zeros(4)}, r"greedy_tokens must be numbers of the shape \[2, tokens\], got \[4\]"),
+        ({"greedy_tokens": np.zeros((3, 4))}, r"greedy_tokens must be .* \[2, tokens\], got \[3, 4\]"),
+        ({"per_example_loss": np.zeros(3)}, r"per_example_loss must be numbers of the shape \[2\], got \[3\]"),
+        ({"loss": np.zeros(2)}, r"loss must be numbers of the shape \[\], got \[2\]"),
+        ({"label_smoothing": np.zeros(2)}, r"label_smoothing must be numbers of the shape \[\], got \[2\]"),
+        ({"image_tokens": np.zeros((16, 32))}, r"image_tokens must be .* \[2, tokens, width\], got \[16, 32\]"),
     ],
 )
 def test_inputs_that_the_trainer_does_not_make_are_refused(changes: dict[str, np.ndarray], message: str) -> None:
@@ -59,6 +78,7 @@ def test_inputs_that_the_trainer_does_not_make_are_refused(changes: dict[str, np
         read_expectation(arrays(**changes))
 
 
-def test_gradients_go_by_the_checkpoints_names() -> None:
-    found = read_expectation(arrays(**{"grad/params/a/b": np.ones(1), "grad/c": np.ones(1)})).gradients
-    assert set(found) == {"a/b", "c"}
+@pytest.mark.parametrize("tree", ["params/", "opt/target/", ""])
+def test_gradients_go_by_the_checkpoints_names(tree: str) -> None:
+    given = {f"grad/{tree}a/b": np.ones(1), f"grad/{tree}c": np.ones(1)}
+    assert set(read_expectation(arrays(**given)).gradients) == {"a/b", "c"}

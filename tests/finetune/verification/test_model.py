@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finetune.engine.optimizer import AdamW
+from finetune.verification import optimizer_step
 from finetune.verification.comparison import Comparison
 from finetune.verification.model import compare_model
 
@@ -17,6 +19,17 @@ PAIRS = {
     "three images an example": {"frames": 3, "side": 2, "smoothing": 0.2, "texts": ((1, 6), (4, 1), (2, 2), (7, 3))},
     "one image token, head_dim over the width": {"side": 1, "heads": (2, 1, 64), "vision": (16, 2, 8, 1)},
     "one example, a suffix of EOS alone": {"texts": ((4, 0),)},
+    "six layers each, two images": {
+        "vision": (48, 6, 96, 4),
+        "patch": 7,
+        "side": 4,
+        "decoder": (96, 6, 160),
+        "heads": (8, 4, 16),
+        "vocabulary": 1000,
+        "frames": 2,
+        "texts": ((20, 12), (6, 2)),
+        "smoothing": 0.05,
+    },
 }
 
 
@@ -56,7 +69,8 @@ def test_without_gradients_the_rest_is_compared(
     make_pair: Callable[..., tuple[Path, Path]], shape: Callable[..., object]
 ) -> None:
     found = compared(make_pair(shape(), without=("grad", "greedy_tokens", "loss")))
-    assert [comparison.quantity for comparison in found] == ["image tokens", "logits", "per-example loss"]
+    quantities = [comparison.quantity for comparison in found]
+    assert quantities == ["written back", "image tokens", "logits", "per-example loss"]
 
 
 def rewritten(pair: tuple[Path, Path], which: int, change: Change) -> tuple[Path, Path]:
@@ -139,3 +153,18 @@ def test_inputs_of_another_model_are_refused(
     checkpoint, _ = make_pair(shape(side=2), seed=3)
     with pytest.raises(ValueError, match="images of 12 x 12 pixels; CHECKPOINT takes 8 x 8"):
         compared((checkpoint, expected))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"weight_decay": 0.0}, {"decay_parts": ["image_encoder", "connector", "decoder"]}],
+    ids=["no decay", "a decoder that decays"],
+)
+def test_another_decay_is_seen(
+    make_pair: Callable[..., tuple[Path, Path]],
+    shape: Callable[..., object],
+    changes: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(optimizer_step, "AdamW", lambda **settings: AdamW(**{**settings, **changes}))
+    assert outside(compared(make_pair(shape()))) == {"second update"}

@@ -67,6 +67,11 @@ def test_references_without_a_word_score_zero() -> None:
     assert _score(ITEMS[2:], use_java=False)["CIDEr"] == 0.0
 
 
+def test_where_no_word_is_right_every_score_is_zero_and_no_trace_of_one() -> None:
+    scores = _score([{"image_id": 1, "references": ["a red circle"], "prediction": "zebra"}], use_java=False)
+    assert [scores[f"BLEU-{order}"] for order in (1, 2, 3, 4)] == [0, 0, 0, 0]
+
+
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     _score(ITEMS, use_java=None)
     captured = capfd.readouterr()
