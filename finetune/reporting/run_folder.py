@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.reporting.rows import PredictionRow, row_from_json, row_to_json
+from finetune.reporting.prediction_file import write_predictions
+from finetune.reporting.rows import PredictionRow, row_from_json
 from finetune.reporting.strict_json import append_line, complete_lines, dumps, write_file
 
 
@@ -118,22 +119,6 @@ class RunFolder:
             if later > step:
                 (self.predictions / f"step-{later:08d}.jsonl").unlink()
                 shutil.rmtree(self.predictions / f"step-{later:08d}", ignore_errors=True)
-
-
-def write_predictions(path: Path, rows: Sequence[PredictionRow]) -> Path:
-    """Write rows to `path`, their images to the folder of the same name beside it; return `path`."""
-    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-    lines = []
-    for index, row in enumerate(rows):
-        thumbnail = None
-        if row.thumbnail_jpeg is not None:
-            thumbnail = f"{path.stem}/{index:05d}.jpg"
-            image = path.parent / thumbnail
-            image.parent.mkdir(parents=True, exist_ok=True)
-            image.write_bytes(row.thumbnail_jpeg)
-        lines.append(dumps(row_to_json(row, thumbnail)) + "\n")
-    write_file(path, "".join(lines))
-    return path
 
 
 def _lines_of(path: Path) -> list[str]:
