@@ -5,8 +5,11 @@ there, a model's folder that is none, adapters on parts that are frozen. Only th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from finetune.benchmark.markdown import markdown
+from finetune.benchmark.record import read_record
 from finetune.commands.mask_codec import check_base_codec, warn_of_codec
 from finetune.commands.preflight import (
     check_adapters,
@@ -17,16 +20,21 @@ from finetune.commands.preflight import (
     require_writable_file,
 )
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
+from finetune.config.bench import BenchCommand
 from finetune.config.commands import (
     EvaluateCommand,
     ExportCommand,
     ExportFormat,
     InspectCommand,
+    PlanCommand,
     PredictCommand,
     VerifyCommand,
 )
 from finetune.config.replay import CommandLine
 from finetune.config.schema import RunConfig
+from finetune.data.division import DividesTraining
+from finetune.data.division import divide as divide_samples
+from finetune.data.image_groups import group_by_image
 from finetune.data.mixture import Ingredient, Mixture, MixturePart, select
 from finetune.evaluate.division import Divides, divide
 from finetune.export.placing import require_replaceable
@@ -115,6 +123,14 @@ def inspect(config: RunConfig, command: InspectCommand) -> None:
     start(config, page, command, ingredients)
 
 
+def plan(config: RunConfig, command: PlanCommand) -> None:
+    """Tell how much memory training as configured takes."""
+    check_choices(config)
+    from finetune.commands.planning import plan as start
+
+    start(config, command)
+
+
 def doctor(config: RunConfig) -> None:
     """Show the versions in use and run the self-test alone."""
     check_choices(config)
@@ -132,6 +148,19 @@ def verify(config: RunConfig, command: VerifyCommand) -> None:
     start(pair)
 
 
+def bench(config: RunConfig, command: BenchCommand) -> None:
+    """Measure the training step against its peers, or print what was measured; nothing of the run's settings counts."""
+    if command.report is not None:
+        print(markdown(read_record(Path(command.report))), end="")
+        return
+    command.check()
+    path = command.file(Path(config.runs))
+    require_writable_file(path, "to" if command.to is not None else "runs")
+    from finetune.commands.benchmark import bench as start
+
+    start(command, path)
+
+
 def check_choices(config: RunConfig) -> None:
     """Let every choice refuse what it can refuse by itself, and what two settings contradict each other in.
 
@@ -141,7 +170,7 @@ def check_choices(config: RunConfig) -> None:
     check_precision(config)
     config.model.check()
     config.peft.check(config.freeze)
-    config.optimizer.check()
+    config.optimizer.check(config.model.trainable_dtype)
     check_adapters(config)
     _check_base(config)
 
@@ -173,7 +202,7 @@ def open_ingredients(
 
     Args:
         is_asked: Whether the model is asked about the samples, and not trained on them: then a sample with several
-            questions becomes several.
+            questions becomes several. Otherwise one becomes several where its recipe trains on all that it says.
 
     Raises:
         ValueError: If a data set or a split is not there, or nothing is left of it.
@@ -182,7 +211,10 @@ def open_ingredients(
         parts = {SINGLE: MixturePart(recipe=config.recipe)}
     else:
         parts = config.recipe.parts
-    return tuple(_open(name, part, config.dataset, split_of, is_asked=is_asked) for name, part in parts.items())
+    opened = (_open(name, part, config.dataset, split_of, is_asked=is_asked) for name, part in parts.items())
+    if is_asked or not config.data.keep_images_together:
+        return tuple(opened)
+    return tuple(replace(ingredient, groups=group_by_image(ingredient.source)) for ingredient in opened)
 
 
 def _open(
@@ -196,6 +228,8 @@ def _open(
         source = select(source, takes_part)
     if is_asked and isinstance(part.recipe, Divides):
         source = divide(source, part.recipe)
+    if not is_asked and isinstance(part.recipe, DividesTraining) and (parts := part.recipe.training_division()):
+        source = divide_samples(source, parts)
     if len(source) == 0:
         where = f"recipe.parts.{name}: " if name else ""
         raise ValueError(f"{where}the split {split} has no sample that takes part in the task")

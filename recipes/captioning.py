@@ -1,10 +1,11 @@
 """Describe the image: prefix `caption en`, suffix one of its captions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from finetune.data.division import Parts
 from finetune.evaluate.metrics.answers import answer_metrics
 from finetune.evaluate.metrics.captioning import CaptionScores
 from finetune.tokens.template import check_template, uses
@@ -15,7 +16,7 @@ from recipes.wording import plain_text, ready_made, say, truths
 
 @dataclass(frozen=True, kw_only=True)
 class Captioning:
-    """One caption of an image, drawn at random each time where there are several.
+    """One caption of an image, drawn at random each time where there are several, or all of them.
 
     Text that the data brings ready-made (prefix, suffix) is used as it is.
 
@@ -23,11 +24,14 @@ class Captioning:
         prefix: What the model is asked; {language} is filled in.
         language: Code of the captions' language, such as "en".
         lower_case: Whether captions are lowered, as the original does for TextCaps.
+        use_all_captions: Whether each caption of an image is an example of its own, so that an epoch has all of them;
+            with data.keep_images_together, those of one image cost little more than one.
     """
 
     prefix: str = "caption {language}"
     language: str = "en"
     lower_case: bool = False
+    use_all_captions: bool = False
 
     def __post_init__(self) -> None:
         check_template("prefix", self.prefix, ("language",))
@@ -46,6 +50,10 @@ class Captioning:
     def selection(self) -> Callable[[Sample], bool] | None:
         """Take every sample."""
         return None
+
+    def training_division(self) -> Parts | None:
+        """Return what makes one sample of each caption, if that is wanted."""
+        return each_caption if self.use_all_captions else None
 
     def reference(self, sample: Sample) -> str:
         """Return all captions."""
@@ -67,6 +75,16 @@ class Captioning:
             raise missing_annotation(sample, "captions")
         caption = sample.captions[int(rng.integers(len(sample.captions)))]
         return caption.lower() if self.lower_case else caption
+
+
+def each_caption(sample: Sample) -> tuple[Sample, ...]:
+    """Return a sample for each caption; text that the data brings ready-made stays as it is."""
+    if sample.suffix is not None or not sample.captions:
+        return (sample,)
+    return tuple(
+        replace(sample, sample_id=f"{sample.sample_id}/{number}", captions=(caption,))
+        for number, caption in enumerate(sample.captions)
+    )
 
 
 def _captions_of(sample: Sample) -> Sequence[str]:

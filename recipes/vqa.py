@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 
+from finetune.data.division import Parts
 from finetune.evaluate.metrics.answers import answer_metrics, check_answer_scores
 from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Metric, Prediction, Sample
@@ -31,6 +32,8 @@ class Vqa:
         prefix: What the model is asked; {language} and {question} are filled in.
         language: Code of the question's language, such as "en".
         answer: Which of several answers is trained on.
+        use_all_answers: Whether each answer to a question is an example of its own, as often as it was given, so that
+            an epoch has all of them; with data.keep_images_together, those to one question cost little more than one.
         lower_case: Whether answers are lowered, in training and on both sides of the scores.
         scores: Of vqa_accuracy (official VQAv2), agreement (the original's `acc`: min(1, matches / 3)), exact_match
             (any answer), ANLS and relaxed_accuracy (ChartQA). The first one is what reports show for a sample.
@@ -39,6 +42,7 @@ class Vqa:
     prefix: str = "answer {language} {question}"
     language: str = "en"
     answer: AnswerChoice = AnswerChoice.random
+    use_all_answers: bool = False
     lower_case: bool = False
     scores: list[str] = field(default_factory=lambda: ["vqa_accuracy", "exact_match", "ANLS"])
 
@@ -48,6 +52,8 @@ class Vqa:
             raise ValueError(f"prefix {self.prefix!r} asks no question: write {{question}} where it belongs")
         if self.language != Vqa.language and not uses(self.prefix, "language"):
             raise ValueError(f"language={self.language} has no effect: prefix {self.prefix!r} has no {{language}}")
+        if self.use_all_answers and self.answer is AnswerChoice.majority:
+            raise ValueError("use_all_answers=true and answer=majority contradict each other: choose one")
         check_answer_scores(self.scores)
 
     def encode(self, sample: Sample, rng: np.random.Generator) -> Example:
@@ -62,6 +68,10 @@ class Vqa:
     def selection(self) -> Callable[[Sample], bool] | None:
         """Take every sample."""
         return None
+
+    def training_division(self) -> Parts | None:
+        """Return what makes one sample of each answer, if that is wanted."""
+        return each_answer if self.use_all_answers else None
 
     def reference(self, sample: Sample) -> str:
         """Return the different answers, in their order."""
@@ -90,6 +100,16 @@ class Vqa:
         else:
             answer = sample.answers[int(rng.integers(len(sample.answers)))]
         return answer.lower() if self.lower_case else answer
+
+
+def each_answer(sample: Sample) -> tuple[Sample, ...]:
+    """Return a sample for each answer; text that the data brings ready-made stays as it is."""
+    if sample.suffix is not None or not sample.answers:
+        return (sample,)
+    return tuple(
+        replace(sample, sample_id=f"{sample.sample_id}/{number}", answers=(answer,))
+        for number, answer in enumerate(sample.answers)
+    )
 
 
 def _answers_of(sample: Sample) -> Sequence[str]:

@@ -21,7 +21,7 @@ from finetune.config.commands import EvaluateCommand, ExportFormat
 from finetune.config.mistakes import known_settings
 from finetune.config.parse import parse
 from finetune.config.positional import POSITIONAL
-from finetune.config.register import COMMANDS, own_fields, register
+from finetune.config.register import COMMANDS, STANDALONE, own_fields, register
 from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
 from finetune.names import near
@@ -66,7 +66,7 @@ def first_run() -> Path:
 
 
 # The commands that take a run's settings.
-ABOUT_RUNS = [command for command in COMMANDS if command not in POSITIONAL]
+ABOUT_RUNS = [command for command in COMMANDS if command not in (*POSITIONAL, *STANDALONE)]
 
 # The command line, and what the answer must say. `...` in front stands for "train".
 MISTAKES: list[tuple[str, str]] = [

@@ -9,9 +9,20 @@ from finetune import __version__
 from finetune.commands.proof import prove
 from finetune.commands.session import open_session
 from finetune.config.schema import RunConfig
+from finetune.data.jpeg import jpeg_decoder
 from finetune.data.mixture import Ingredient, TrainingSet
 
-_PACKAGES = ("torch", "transformers", "peft", "accelerate", "deepspeed", "bitsandbytes", "datasets", "wandb")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "deepspeed",
+    "bitsandbytes",
+    "simplejpeg",
+    "datasets",
+    "wandb",
+)
 
 
 def doctor(config: RunConfig, training: tuple[Ingredient, ...]) -> None:
@@ -37,7 +48,9 @@ def versions() -> list[str]:
     lines = [f"finetune      {__version__}", f"python        {platform.python_version()}"]
     lines += [f"{name:<13} {_version(name)}" for name in _PACKAGES]
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return [*lines, f"GPU           {accelerator}"]
+    decoder = jpeg_decoder()
+    jpeg = "Pillow" if decoder is None else f"{decoder.name}, whose pixels are Pillow's"
+    return [*lines, f"JPEG          {jpeg}", f"GPU           {accelerator}"]
 
 
 def _version(package: str) -> str:

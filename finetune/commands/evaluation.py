@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from finetune.commands.caches import all_rows, with_caches
 from finetune.commands.description import describe_evaluation
 from finetune.commands.reporting import reporter_for, told
 from finetune.commands.run_identity import run_folder, scored_difference
@@ -26,6 +27,7 @@ def evaluate(config: RunConfig, command: EvaluateCommand, ingredients: tuple[Ing
     reporter.start(describe_evaluation(session, command.run, step))
     with told(session, reporter, folder):
         reporter.rewind(-1)
+        session = with_caches(session, all_rows(ingredients, config.evaluation.num_samples), reporter.progress)
         result = evaluate_all(evaluation_parts(session, ingredients), evaluator_of(session, reporter.progress))
         report_evaluation(result, reporter, step)
     session.ranks.end()

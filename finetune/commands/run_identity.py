@@ -30,7 +30,8 @@ _MUTABLE = {
     "self_test": True,
     # How examples lie in rows, and how many are computed at once, moves losses by no more than rounding does. With
     # dropout it also draws other masks: they are seeded by micro-batch and have its shape.
-    "data": {"num_workers": True, "max_skips": True, "row_tokens": True},
+    # So does reading what the image encoder says from a cache, which was computed beside other images.
+    "data": {"num_workers": True, "max_skips": True, "row_tokens": True, "pixel_cache": True, "feature_cache": True},
     # A branch moves and a commit does not: the commit that was found is compared in its place.
     "model": {"revision": True},
     "training": {"micro_batch_size": True, "gradient_checkpointing": True, "log_every_steps": True},

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,17 +12,22 @@ from finetune.commands.mask_codec import check_downloaded_codec
 from finetune.commands.run_identity import require_same_base, run_folder
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
-from finetune.data.loader import PrefixLoader
 from finetune.data.mixture import Ingredient
-from finetune.data.packing import Batch
+from finetune.data.prefixes import PrefixLoader, pack_prefixes
+from finetune.data.ready_images import pixel_store
+from finetune.data.shards import ShardStore
+from finetune.data.worker_count import worker_count
 from finetune.engine.checkpoint import CheckpointStore
 from finetune.engine.distributed import Ranks
-from finetune.evaluate.generate import generate
+from finetune.evaluate.decoding_rules import DecodingRules
+from finetune.evaluate.generate import BatchGenerator
 from finetune.evaluate.runner import EvaluationPart, Evaluator
 from finetune.model.choices import HubModel
 from finetune.model.load import LoadedModel
+from finetune.model.nf4 import nf4_notes
 from finetune.model.trained import load_trained_state
 from finetune.reporting.progress import Progress
+from finetune.settings import DataSettings
 
 CHECKPOINTS = "checkpoints"
 
@@ -61,6 +67,7 @@ def open_session(config: RunConfig, *, is_adapted: bool) -> Session:
         check_downloaded_codec(config, loaded.processor_source)
     if is_adapted:
         config.peft.apply(loaded.model, config.freeze, config.model.trainable_dtype)
+        loaded = replace(loaded, notes=(*loaded.notes, *nf4_notes(loaded.model)))
     loaded.model.to(ranks.device)
     return Session(config=config, ranks=ranks, loaded=loaded, encoder=encoder_of(config, loaded))
 
@@ -72,7 +79,12 @@ def encoder_of(config: RunConfig, loaded: LoadedModel) -> SampleEncoder:
         image_size=loaded.image_size,
         num_image_tokens=loaded.num_image_tokens,
         data=config.data,
+        pixel_cache=_pixel_cache(config.data, loaded.image_size),
     )
+
+
+def _pixel_cache(data: DataSettings, image_size: int) -> ShardStore | None:
+    return None if data.pixel_cache is None else pixel_store(Path(data.pixel_cache), image_size, data)
 
 
 def load_weights(session: Session, weights: str) -> int:
@@ -113,19 +125,21 @@ def _step_of(store: CheckpointStore, weights: str) -> int:
 def evaluation_parts(session: Session, ingredients: tuple[Ingredient, ...]) -> list[EvaluationPart]:
     """Return this rank's share of the samples to evaluate."""
     config, ranks = session.config, session.ranks
+    total = sum(len(ingredient.source) for ingredient in ingredients)
+    num_samples = -(-min(total, config.evaluation.num_samples or total) // ranks.world_size)
+    num_workers = worker_count(session.encoder, ingredients, num_samples=num_samples, device=ranks.device).num_workers
     return [
         EvaluationPart(
             name=ingredient.name,
             recipe=ingredient.recipe,
-            batches=PrefixLoader(
+            prefixes=PrefixLoader(
                 ingredient.source,
                 ingredient.recipe,
                 session.encoder,
-                batch_size=config.evaluation.batch_size,
                 num_samples=config.evaluation.num_samples,
                 rank=ranks.rank,
                 world_size=ranks.world_size,
-                num_workers=config.data.num_workers,
+                num_workers=num_workers,
             ),
         )
         for ingredient in ingredients
@@ -135,21 +149,23 @@ def evaluation_parts(session: Session, ingredients: tuple[Ingredient, ...]) -> l
 def evaluator_of(session: Session, progress: Progress, should_stop: Callable[[], bool] = lambda: False) -> Evaluator:
     """Return what turns prefixes into text with the session's model."""
     evaluation, tokenizer = session.config.evaluation, session.loaded.tokenizer
-
-    def generate_ids(batch: Batch) -> list[list[int]]:
-        with session.ranks.autocast():
-            return generate(
-                session.loaded.model,
-                batch.to(session.ranks.device),
-                max_new_tokens=evaluation.max_new_tokens,
-                num_beams=evaluation.num_beams,
-                eos_id=tokenizer.eos_id,
-                vocabulary_size=tokenizer.vocabulary_size,
-            )
-
+    generator = BatchGenerator(
+        model=session.loaded.model,
+        rules=DecodingRules(
+            max_new_tokens=evaluation.max_new_tokens,
+            num_beams=evaluation.num_beams,
+            eos_id=tokenizer.eos_id,
+            vocabulary_size=tokenizer.vocabulary_size,
+        ),
+        pack=partial(pack_prefixes, image_token_id=tokenizer.image_token_id),
+        batch_size=evaluation.batch_size,
+        device=session.ranks.device,
+        computing=session.ranks.autocast,
+    )
     return Evaluator(
-        generate_ids=generate_ids,
+        generate_ids=generator.generate,
         decode_ids=tokenizer.decode,
+        round_size=evaluation.batch_size,
         ranks=session.ranks,
         progress=progress,
         gallery_size=evaluation.gallery_size,

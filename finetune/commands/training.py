@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
+from finetune.commands.caches import Rows, all_rows, drawn_rows, with_caches
 from finetune.commands.description import (
     describe_run,
     groups_table,
@@ -12,6 +14,7 @@ from finetune.commands.description import (
     self_test_tables,
 )
 from finetune.commands.exporting import write_adapter_of
+from finetune.commands.memory import choose_checkpointing
 from finetune.commands.preflight import HAND_OVER, steps_of
 from finetune.commands.proof import prove
 from finetune.commands.reporting import reporter_for, told
@@ -27,7 +30,9 @@ from finetune.commands.session import (
 from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
 from finetune.data.loader import TrainingLoader
+from finetune.data.missing_images import rows_drawn
 from finetune.data.mixture import Ingredient, TrainingSet
+from finetune.data.worker_count import worker_count
 from finetune.engine.counters import early_stop
 from finetune.engine.identity import read_identity, write_identity
 from finetune.engine.loop import Training
@@ -39,6 +44,7 @@ from finetune.evaluate.metrics.direction import directional, is_better
 from finetune.evaluate.report import score_changes, write_report
 from finetune.evaluate.runner import EvaluationStoppedError, evaluate_all, report_evaluation
 from finetune.export.adapter import check_adapter_export
+from finetune.model.dropout import has_dropout
 from finetune.model.freeze import trainable_by_part
 from finetune.reporting.reporter import Reporter
 
@@ -81,6 +87,7 @@ def _train(session: Session, training_set: TrainingSet, evaluation: tuple[Ingred
     reporter.start(describe_run(session, total_steps))
     with told(session, reporter, session.folder) as ending:
         _introduce(session, reporter, training_set)
+        session = with_caches(session, _rows_shown(session, training_set, evaluation, total_steps), reporter.progress)
         with StopSignals() as signals:
             counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
         ending.reason = early_stop(counters, session.config.evaluation, total_steps) or ending.reason
@@ -93,6 +100,15 @@ def _train(session: Session, training_set: TrainingSet, evaluation: tuple[Ingred
             session.ranks.on_main(lambda: _hand_over_adapter(session, reporter, counters.step))
 
 
+def _rows_shown(
+    session: Session, training_set: TrainingSet, evaluation: tuple[Ingredient, ...], total_steps: int
+) -> Rows:
+    """Return the rows that the whole run shows, whether it begins here or goes on."""
+    drawn = rows_drawn(training_set, total_steps * session.config.training.global_batch_size)
+    evaluated = all_rows(evaluation, session.config.evaluation.num_samples)
+    return [*drawn_rows(training_set.ingredients, drawn), *evaluated]
+
+
 def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) -> None:
     """Say what trains and what is in force, and prove that the model computes what it should."""
     for note in session.loaded.notes:
@@ -102,6 +118,8 @@ def _introduce(session: Session, reporter: Reporter, training_set: TrainingSet) 
         reporter.say("trains: {:<14} {:>13} of {:>13} ({})".format(*row))
     reporter.add_table(parts)
     _introduce_optimizer(session, reporter)
+    how_often = "once" if _shares_images(session) else "for each of them, because dropout is in use"
+    reporter.say(f"what examples of a micro-batch have in common, images and prefixes, is computed {how_often}")
     if session.config.self_test.enabled:
         report = prove(session, training_set)
         for line in report.lines():
@@ -143,7 +161,7 @@ def _connect(
     """Put the parts of the loop together."""
     config = session.config
     rules = StepRules(
-        training=config.training,
+        training=replace(config.training, gradient_checkpointing=choose_checkpointing(config, reporter.say)),
         schedule=config.schedule,
         total_steps=total_steps,
         vocabulary_size=session.loaded.tokenizer.vocabulary_size,
@@ -151,7 +169,7 @@ def _connect(
     )
     return Training(
         learner=make_learner(session.loaded.model, config.optimizer, config.learning_rates, session.ranks, rules),
-        windows=_loader_of(session, training_set).windows,
+        windows=_loader_of(session, training_set, total_steps, reporter).windows,
         checkpoints=checkpoint_store(config, reporter.warn),
         reporter=reporter,
         signals=signals,
@@ -164,9 +182,12 @@ def _connect(
     )
 
 
-def _loader_of(session: Session, training_set: TrainingSet) -> TrainingLoader:
-    """Return what yields this rank's part of every step."""
+def _loader_of(session: Session, training_set: TrainingSet, total_steps: int, reporter: Reporter) -> TrainingLoader:
+    """Return what yields this rank's part of every step, and say with how many processes."""
     config, ranks = session.config, session.ranks
+    num_samples = total_steps * config.training.global_batch_size // ranks.world_size
+    workers = worker_count(session.encoder, training_set.ingredients, num_samples=num_samples, device=ranks.device)
+    reporter.say(f"data: {workers.reason}")
     return TrainingLoader(
         training_set,
         session.encoder,
@@ -175,8 +196,15 @@ def _loader_of(session: Session, training_set: TrainingSet) -> TrainingLoader:
         micro_batch_size=config.training.micro_batch_size,
         rank=ranks.rank,
         world_size=ranks.world_size,
-        num_workers=config.data.num_workers,
+        shares_images=_shares_images(session),
+        num_workers=workers.num_workers,
+        pins_memory=ranks.device.type == "cuda",
     )
+
+
+def _shares_images(session: Session) -> bool:
+    """Whether examples that have an image or a prefix in common may have what is dropped from it in common too."""
+    return not session.config.training.residual_dropout and not has_dropout(session.loaded.model)
 
 
 def _scoring(

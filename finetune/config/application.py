@@ -21,10 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finetune.config.mistakes import check_overrides, explain
+from finetune.config.mistakes import check_overrides, check_own, explain
 from finetune.config.naming import job_name, run_name
 from finetune.config.positional import as_settings
-from finetune.config.register import COMMANDS, own_fields, register
+from finetune.config.register import COMMANDS, STANDALONE, own_fields, register
 from finetune.config.replay import CommandLine, replayed
 from finetune.config.schema import RunConfig
 
@@ -83,6 +83,8 @@ def compose_and_call(command: str, words: Sequence[str], call: Callable[[Job], N
     overrides = as_settings(command, arguments.overrides)
     try:
         check_overrides(overrides, is_sweep=arguments.multirun or arguments.shell_completion)
+        if command in STANDALONE:
+            check_own(overrides, own_settings(command))
         typed = _Words(
             flags=[word for word in words if word not in arguments.overrides],
             overrides=replayed(overrides, arguments.config_dir) if "run" in own_settings(command) else overrides,

@@ -6,7 +6,7 @@ With `run`, the command starts from the configuration that the run was trained w
 from dataclasses import dataclass, field
 from enum import Enum
 
-from finetune.settings import at_least
+from finetune.settings import above, at_least
 
 
 class ExportFormat(Enum):
@@ -116,6 +116,25 @@ class InspectCommand:
 
     def __post_init__(self) -> None:
         at_least("num_shown", self.num_shown, 0)
+
+
+@dataclass(kw_only=True)
+class PlanCommand:
+    """What `finetune plan` assumes.
+
+    Args:
+        card_gib: Memory of the GPU in GiB; None: this machine's.
+        text_tokens: Length of each example's text; None: data.max_text_tokens.
+    """
+
+    card_gib: float | None = None
+    text_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.card_gib is not None:
+            above("card_gib", self.card_gib, 0)
+        if self.text_tokens is not None:
+            at_least("text_tokens", self.text_tokens, 2)
 
 
 @dataclass(kw_only=True)

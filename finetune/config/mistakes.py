@@ -49,6 +49,18 @@ def check_overrides(words: Sequence[str], *, is_sweep: bool) -> None:
             raise ValueError(f"{text}: {key} must name a choice; finetune train --help lists them")
 
 
+def check_own(words: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse settings that are not a command's own, for one that has nothing to do with a run.
+
+    Raises:
+        ValueError: Naming the setting, and the one that was meant.
+    """
+    for override in _read(words):
+        key = str(override.package or override.key_or_group)
+        if key not in own and not key.startswith("hydra"):
+            raise ValueError(f"unknown setting {key}; {hint(key, own)}")
+
+
 def explain(error: Exception, command: str, overrides: Sequence[str], config_dir: str | None) -> str:
     """Return what the user did wrong.
 

@@ -6,7 +6,15 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from finetune.config.commands import EvaluateCommand, ExportCommand, InspectCommand, PredictCommand, VerifyCommand
+from finetune.config.bench import BenchCommand
+from finetune.config.commands import (
+    EvaluateCommand,
+    ExportCommand,
+    InspectCommand,
+    PlanCommand,
+    PredictCommand,
+    VerifyCommand,
+)
 from finetune.config.schema import RunConfig
 
 # The settings that a command has beside the run's; None: no others.
@@ -16,9 +24,13 @@ COMMANDS: dict[str, type[Any] | None] = {
     "predict": PredictCommand,
     "export": ExportCommand,
     "inspect": InspectCommand,
+    "plan": PlanCommand,
     "doctor": None,
     "verify": VerifyCommand,
+    "bench": BenchCommand,
 }
+# Commands whose settings are their own alone: what a run is made of takes no part, and is refused.
+STANDALONE = ("bench",)
 
 
 def register(command: str) -> None:

@@ -1,16 +1,17 @@
 """One sample, all the way from a source's row to ids and pixels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from finetune.data.images import DecodedImage, decode_image, resize
+from finetune.data.ready_images import ImageReader, ReadyImage
+from finetune.data.shards import ShardStore
 from finetune.data.transforms import orient_sample
 from finetune.settings import DataSettings, OnOverlong
 from finetune.tokens.sequence import tokenize, tokenize_prefix, was_cut
@@ -25,13 +26,17 @@ class Encoded:
     Args:
         sample: With its image size filled in, and annotations on the image as people see it.
         example: What the recipe said; its notes also count what the source did, and what happened to images and text.
-        pixels_u8: The example's images, resized, in order.
+        pixels_u8: The example's images, resized, in order; none where `image_states` takes their place.
+        image_keys: The content of each image: equal keys are equal pixels and states.
+        image_states: What the frozen image encoder says of the images, from data.feature_cache; None without it.
     """
 
     sample: Sample
     example: Example
     tokenized: TokenizedExample
     pixels_u8: UInt8[Tensor, "images 3 size size"]
+    image_keys: tuple[str, ...]
+    image_states: Float[Tensor, "shown tokens channels"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class SampleEncoder:
     Args:
         image_size: Side of the square that the model sees, in pixels.
         num_image_tokens: Placeholders of one image.
+        pixel_cache, feature_cache: As `ImageReader` takes them.
 
     Raises:
         ValueError: If rows of data.row_tokens could not hold the longest example.
@@ -50,9 +56,18 @@ class SampleEncoder:
     image_size: int
     num_image_tokens: int
     data: DataSettings
+    pixel_cache: ShardStore | None = None
+    feature_cache: ShardStore | None = None
 
     def __post_init__(self) -> None:
         self.data.check_rows(self.num_image_tokens)
+
+    @property
+    def image_reader(self) -> ImageReader:
+        """What makes images ready."""
+        return ImageReader(
+            image_size=self.image_size, data=self.data, pixels=self.pixel_cache, features=self.feature_cache
+        )
 
     def encode(self, sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Encoded:
         """Encode for training.
@@ -77,34 +92,50 @@ class SampleEncoder:
         side = self.image_size
         black = ImagePixels(name="stand-in", pixels=np.zeros((side, side, 3), dtype=np.uint8))
         example = Example(sample_id=sample_id, images=(black,), prefix="", suffix="")
+        features = self.feature_cache
         return Encoded(
             sample=Sample(sample_id=sample_id, origin="stand-in", images=example.images, image_size=(side, side)),
             example=example,
             tokenized=self._to_ids(example, tokenize),
-            pixels_u8=torch.zeros((1, 3, side, side), dtype=torch.uint8),
+            pixels_u8=torch.zeros((1 if features is None else 0, 3, side, side), dtype=torch.uint8),
+            image_keys=("stand-in",),
+            image_states=None if features is None else torch.zeros((1, *features.shape), dtype=features.dtype),
         )
+
+    def _read_images(self, sample: Sample) -> list[ReadyImage]:
+        """Make ready those of a sample's images that data.num_images shows."""
+        with _naming(origin=sample.origin, sample_id=sample.sample_id):
+            self._check_num_images(sample)
+            # What is shown again need not be decoded again, what is left out not at all.
+            shown = sample.images[: self.data.num_images]
+            return [self._read(reference, place) for place, reference in enumerate(shown)]
 
     def _encode(
         self, sample: Sample, say: Callable[[Sample], Example], to_ids: Callable[..., TokenizedExample]
     ) -> Encoded:
+        images = self._read_images(sample)
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
-            decoded = self._decode_images(sample)
             seen = orient_sample(
                 replace(sample, images=self._shown(sample.images)),
-                oriented_size=(decoded[0].pixels.shape[0], decoded[0].pixels.shape[1]),
-                orientation=decoded[0].orientation,
+                oriented_size=images[0].size,
+                orientation=images[0].orientation,
                 drawn_on=self.data.boxes_drawn_on,
             )
             example = say(seen)
             tokenized = self._to_ids(example, to_ids)
         notes = Counter(sample.notes) + self._count_images(len(sample.images))
-        notes.update(note for image in decoded for note in image.notes)
+        notes.update(note for image in images for note in image.notes)
         notes.update(example.notes)
         if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
             notes["examples cut at data.max_text_tokens"] += 1
-        pixels = [self._resize(decoded[_place(image, sample.images)]) for image in example.images]
+        shown = [images[_place(image, sample.images)] for image in example.images]
         return Encoded(
-            sample=seen, example=replace(example, notes=dict(notes)), tokenized=tokenized, pixels_u8=torch.stack(pixels)
+            sample=seen,
+            example=replace(example, notes=dict(notes)),
+            tokenized=tokenized,
+            pixels_u8=self._stack_pixels(shown),
+            image_keys=tuple(image.key for image in shown),
+            image_states=_stack_states(shown),
         )
 
     def _to_ids(self, example: Example, to_ids: Callable[..., TokenizedExample]) -> TokenizedExample:
@@ -115,11 +146,6 @@ class SampleEncoder:
             max_text_tokens=self.data.max_text_tokens,
             on_overlong=self.data.on_overlong,
         )
-
-    def _decode_images(self, sample: Sample) -> list[DecodedImage]:
-        self._check_num_images(sample)
-        # What is shown again need not be decoded again, what is left out not at all.
-        return [self._decode(reference, place) for place, reference in enumerate(sample.images[: self.data.num_images])]
 
     def _check_num_images(self, sample: Sample) -> None:
         """Refuse a sample without an image, or with more than anybody said that there would be."""
@@ -133,9 +159,9 @@ class SampleEncoder:
             )
             raise _refusal(sample, "images", "too-many-images", message)
 
-    def _decode(self, reference: ImageReference, place: int) -> DecodedImage:
+    def _read(self, reference: ImageReference, place: int) -> ReadyImage:
         with _naming(field_name=f"images[{place}]" if place else "image"):
-            return decode_image(reference, max_pixels=self.data.max_pixels, background=self.data.background)
+            return self.image_reader.read(reference)
 
     def _shown(self, images: tuple[ImageReference, ...]) -> tuple[ImageReference, ...]:
         """Return as many images as data.num_images says, from the first one on and again from there.
@@ -163,8 +189,15 @@ class SampleEncoder:
         )
         raise _refusal(encoded.sample, "images", "too-many-images", message)
 
-    def _resize(self, image: DecodedImage) -> UInt8[Tensor, "3 size size"]:
-        return resize(image.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.data.antialias)
+    def _stack_pixels(self, images: Sequence[ReadyImage]) -> UInt8[Tensor, "images 3 size size"]:
+        pixels = [image.pixels_u8 for image in images if image.pixels_u8 is not None]
+        side = self.image_size
+        return torch.stack(pixels) if pixels else torch.zeros((0, 3, side, side), dtype=torch.uint8)
+
+
+def _stack_states(images: Sequence[ReadyImage]) -> Float[Tensor, "images tokens channels"] | None:
+    states = [image.states for image in images if image.states is not None]
+    return torch.stack(states) if states else None
 
 
 def _place(image: ImageReference, images: tuple[ImageReference, ...]) -> int:

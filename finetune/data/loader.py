@@ -16,16 +16,19 @@ from contextlib import closing
 from dataclasses import KW_ONLY, dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from finetune.data.encode import Encoded, SampleEncoder
 from finetune.data.mixture import Draw, TrainingSet
 from finetune.data.order import rng_for
 from finetune.data.packing import Batch, pack
+from finetune.data.pinning import pinned
 from finetune.data.skips import Skip, allow
 from finetune.data.workers import load_in_order
-from finetune.types import BadSampleError, Example, Recipe, Sample, Source
+from finetune.types import BadSampleError
 
-__all__ = ["PrefixBatch", "PrefixLoader", "Skip", "TrainingLoader", "Window"]
+__all__ = ["Skip", "TrainingLoader", "Window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,9 @@ class TrainingLoader:
 
     Args:
         seed: Seeds every random choice of a sample, together with its epoch and its id.
+        shares_images: Whether an image, and a prefix with its images, is computed once for all examples of a
+            micro-batch that have it in common. Exact, unless something is dropped at random on the way.
+        pins_memory: Whether batches lie where a GPU fetches them by itself.
         num_workers: Loader processes; 0 loads in this one.
 
     Raises:
@@ -66,6 +72,8 @@ class TrainingLoader:
     micro_batch_size: int
     rank: int = 0
     world_size: int = 1
+    shares_images: bool = False
+    pins_memory: bool = False
     num_workers: int = 0
 
     def __post_init__(self) -> None:
@@ -83,7 +91,13 @@ class TrainingLoader:
         """
         num_micro = self.global_batch_size // (self.micro_batch_size * self.world_size)
         keys = range(start_step * num_micro, stop_step * num_micro)
-        with closing(load_in_order(_MicroBatches(loader=self, num_micro=num_micro), keys, self.num_workers)) as loaded:
+        parts_in_order = load_in_order(
+            _MicroBatches(loader=self, num_micro=num_micro),
+            keys,
+            self.num_workers,
+            pinned if self.pins_memory else None,
+        )
+        with closing(parts_in_order) as loaded:
             for step in range(start_step, stop_step):
                 parts = [next(loaded) for _ in range(num_micro)]
                 skips = tuple(skip for part in parts for skip in part.skips)
@@ -95,66 +109,6 @@ class TrainingLoader:
                     skips=skips,
                     notes=_sum(part.notes for part in parts),
                 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrefixBatch:
-    """Samples to generate text for.
-
-    Args:
-        indices: Their rows in the source.
-        samples: With image size and orientation settled, as metrics and reports need them.
-        batch: One row an example, prefixes only; None if every sample of the batch was skipped.
-    """
-
-    indices: tuple[int, ...]
-    samples: tuple[Sample, ...]
-    examples: tuple[Example, ...]
-    batch: Batch | None
-    skips: tuple[Skip, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PrefixLoader:
-    """The samples of an evaluation, each exactly once over all ranks, in the source's order.
-
-    Args:
-        num_samples: How many of the source, from its start; None: all.
-        num_workers: Loader processes; 0 loads in this one.
-    """
-
-    source: Source
-    recipe: Recipe
-    encoder: SampleEncoder
-    _: KW_ONLY
-    batch_size: int
-    num_samples: int | None = None
-    rank: int = 0
-    world_size: int = 1
-    num_workers: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many samples all ranks have together, skipped ones included."""
-        return len(self.source) if self.num_samples is None else min(self.num_samples, len(self.source))
-
-    def __len__(self) -> int:
-        """Return how many batches this rank has. Ranks may differ by one."""
-        return -(-len(self._own_indices()) // self.batch_size)
-
-    def __iter__(self) -> Iterator[PrefixBatch]:
-        """Yield this rank's batches.
-
-        Raises:
-            BadSampleError: With data.on_bad_sample=stop, at the first bad sample.
-        """
-        with closing(load_in_order(_Prefixes(loader=self), range(len(self)), self.num_workers)) as loaded:
-            for batch in loaded:
-                allow(batch.skips, self.encoder.data.on_bad_sample)
-                yield batch
-
-    def _own_indices(self) -> range:
-        return range(self.rank, self.total, self.world_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +136,10 @@ class _MicroBatches:
         batch = pack(
             [one.tokenized for one in encoded],
             torch.cat([one.pixels_u8 for one in encoded]),
+            image_states=_image_states(encoded),
             image_token_id=loader.encoder.tokenizer.image_token_id,
+            image_keys=[key for one in encoded for key in one.image_keys] if loader.shares_images else None,
+            shares_prefixes=loader.shares_images,
             row_tokens=loader.encoder.data.row_tokens,
             example_weights=[0.0 if isinstance(one, Skip) else 1.0 for one in outcomes],
         )
@@ -190,26 +147,10 @@ class _MicroBatches:
         return _MicroBatch(batch=batch, skips=skips, notes=_sum(one.example.notes for one in encoded))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prefixes:
-    """Random access to one rank's prefix batches."""
-
-    loader: PrefixLoader
-
-    def __getitem__(self, key: int) -> PrefixBatch:
-        loader = self.loader
-        start = key * loader.batch_size
-        indices = loader._own_indices()[start : start + loader.batch_size]
-        outcomes = [(index, _encode_prefix(index, loader)) for index in indices]
-        usable = [(index, one) for index, one in outcomes if isinstance(one, Encoded)]
-        encoded = [one for _, one in usable]
-        return PrefixBatch(
-            indices=tuple(index for index, _ in usable),
-            samples=tuple(one.sample for one in encoded),
-            examples=tuple(one.example for one in encoded),
-            batch=_pack_prefixes(encoded, loader.encoder) if encoded else None,
-            skips=tuple(one for _, one in outcomes if isinstance(one, Skip)),
-        )
+def _image_states(encoded: Sequence[Encoded]) -> Float[Tensor, "states image_tokens channels"] | None:
+    """Put together what the feature cache gave; either all examples of a run have it or none."""
+    states = [one.image_states for one in encoded if one.image_states is not None]
+    return torch.cat(states) if states else None
 
 
 def _encode_draw(draw: Draw, loader: TrainingLoader) -> Encoded | Skip:
@@ -219,21 +160,6 @@ def _encode_draw(draw: Draw, loader: TrainingLoader) -> Encoded | Skip:
         return loader.encoder.encode(sample, draw.ingredient.recipe, rng)
     except BadSampleError as error:
         return Skip.from_error(error, draw.index)
-
-
-def _encode_prefix(index: int, loader: PrefixLoader) -> Encoded | Skip:
-    try:
-        return loader.encoder.ask(loader.source[index], loader.recipe)
-    except BadSampleError as error:
-        return Skip.from_error(error, index)
-
-
-def _pack_prefixes(encoded: Sequence[Encoded], encoder: SampleEncoder) -> Batch:
-    return pack(
-        [one.tokenized for one in encoded],
-        torch.cat([one.pixels_u8 for one in encoded]),
-        image_token_id=encoder.tokenizer.image_token_id,
-    )
 
 
 def _sum(notes: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from finetune.data.order import position_to_index, stable_hash
+from finetune.data.order import Groups, grouped_order, position_to_index, stable_hash
 from finetune.settings import above
 from finetune.types import BadSampleError, Recipe, Sample, Source
 
@@ -56,12 +56,17 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredient:
-    """One (source, recipe) pair of a run. A run with a single task has one."""
+    """One (source, recipe) pair of a run. A run with a single task has one.
+
+    Args:
+        groups: Rows that come together, with data.keep_images_together; None: every row is shuffled on its own.
+    """
 
     name: str
     source: Source
     recipe: Recipe
     weight: float = 1.0
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,10 @@ class TrainingSet:
         length = len(ingredient.source)
         epoch, place = divmod(ordinal, length)
         seed = stable_hash("ingredient", self.seed, ingredient.name)
-        index = position_to_index(seed, epoch, place, length, ingredient.source.block_size)
+        if ingredient.groups is not None:
+            index = int(grouped_order(seed, epoch, ingredient.groups)[place])
+        else:
+            index = position_to_index(seed, epoch, place, length, ingredient.source.block_size)
         return Draw(ingredient=ingredient, index=index, epoch=epoch)
 
 

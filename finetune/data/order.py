@@ -7,9 +7,11 @@ draw the same order in their next version; a checkpoint that stores "seed 0, epo
 """
 
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Int64
 
 _NUM_ROUNDS = 8
 # A network over fewer bits than this reaches only some of the permutations of its few elements.
@@ -33,6 +35,38 @@ def position_to_index(seed: int, epoch: int, position: int, length: int, block_s
     block, place = divmod(position, block_size)
     start = block * block_size
     return start + _permute(place, min(block_size, length - start), _round_keys(seed, epoch, block))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """Rows of a source that come together in every epoch, such as those of one image.
+
+    Args:
+        rows: All rows, group by group.
+        ends: Where each group ends in `rows`.
+    """
+
+    rows: Int64[np.ndarray, " rows"]
+    ends: Int64[np.ndarray, " groups"]
+
+    @classmethod
+    def of(cls, group_numbers: Int64[np.ndarray, " rows"]) -> "Groups":
+        """Sort rows by the number of their group; in a group they stay in the source's order."""
+        _, sizes = np.unique(group_numbers, return_counts=True)
+        rows = np.argsort(group_numbers, kind="stable").astype(np.int64)
+        return cls(rows=rows, ends=np.cumsum(sizes).astype(np.int64))
+
+
+@lru_cache(maxsize=8)
+def grouped_order(seed: int, epoch: int, groups: Groups) -> Int64[np.ndarray, " rows"]:
+    """Return the rows of an epoch in order: groups shuffled as `position_to_index` shuffles rows, each one whole.
+
+    Where the groups' sizes differ, a position can only be found by adding them up, so that an epoch's order is made at
+    once: about ten seconds for a million groups.
+    """
+    shuffled = [position_to_index(seed, epoch, place, len(groups.ends)) for place in range(len(groups.ends))]
+    starts = np.concatenate([[0], groups.ends[:-1]])
+    return np.concatenate([groups.rows[starts[group] : groups.ends[group]] for group in shuffled])
 
 
 def rng_for(seed: int, epoch: int, sample_id: str) -> np.random.Generator:

@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -33,24 +33,29 @@ class Computed(Protocol[ValueT_co]):
     def __getitem__(self, key: int) -> ValueT_co: ...
 
 
-def load_in_order(values: Computed[ValueT], keys: range, num_workers: int) -> Generator[ValueT, None, None]:
+def load_in_order(
+    values: Computed[ValueT], keys: range, num_workers: int, finish: Callable[[ValueT], ValueT] | None = None
+) -> Generator[ValueT, None, None]:
     """Yield values[key] for each key, in order. Closing it ends the processes.
 
     Args:
         num_workers: Processes that compute ahead; 0 computes each value here, when it is asked for.
+        finish: What is left to do in this process, such as pinning memory: ahead as well, in a thread of its own.
 
     Raises:
         ChildProcessError: If a process died. What a value's computation raises comes through as it is.
     """
     if num_workers == 0:
         for key in keys:
-            yield values[key]
+            yield values[key] if finish is None else finish(values[key])
         return
     pool = ProcessPoolExecutor(num_workers, mp_context=_clean_context(), initializer=_begin, initargs=(values,))
+    finishing = ThreadPoolExecutor(1)
     waiting: deque[Future[ValueT]] = deque()
     try:
         for key in keys:
-            waiting.append(pool.submit(_compute, key))
+            computed = pool.submit(_compute, key)
+            waiting.append(computed if finish is None else finishing.submit(_finished, computed, finish))
             if len(waiting) > _AHEAD_PER_WORKER * num_workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -61,6 +66,11 @@ def load_in_order(values: Computed[ValueT], keys: range, num_workers: int) -> Ge
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+        finishing.shutdown(cancel_futures=True)
+
+
+def _finished(computed: Future[ValueT], finish: Callable[[ValueT], ValueT]) -> ValueT:
+    return finish(computed.result())
 
 
 def _clean_context() -> BaseContext:

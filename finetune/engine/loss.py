@@ -1,64 +1,44 @@
 """The original's loss: cross-entropy on suffix and EOS, summed by example, normalised over the whole window."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.utils.checkpoint import checkpoint
 
 from finetune.data.packing import Batch
-from finetune.model.forward import vocabulary_logits
+from finetune.engine.linear_cross_entropy import linear_cross_entropy
+from finetune.model.forward import head_weight
 from finetune.settings import Normalization
 
-# Scores of one chunk over 257 152 tokens take 1 GiB in fp32; beyond one chunk they are computed again backwards.
-_CHUNK_TARGETS = 1024
 
-
-def per_example_loss_sums(
+def micro_batch_loss(
     model: nn.Module,
     states: Float[Tensor, "targets hidden"],
     batch: Batch,
+    weights: Float[Tensor, " examples"],
     *,
     vocabulary_size: int,
     label_smoothing: float = 0.0,
-) -> Float[Tensor, " examples"]:
-    """Sum each example's token losses in nats; 0 for one without targets.
+) -> tuple[Float[Tensor, ""], Float[Tensor, " examples"]]:
+    """Return the weighted sum of the examples' losses, and each one's own loss in nats summed over its targets.
 
-    Dividing is `example_loss_weights`' work: only the whole window knows by what.
+    Backward passes run through the first; the second is detached, and 0 for an example without targets.
 
     Args:
         states: What `target_states` returned for this batch.
+        weights: What `example_loss_weights` returned for this batch: only the whole window knows by what to divide.
     """
-
-    def losses(states: Tensor, targets: Tensor) -> Tensor:
-        return token_losses(vocabulary_logits(model, states, vocabulary_size), targets, label_smoothing=label_smoothing)
-
-    chunks = list(zip(torch.split(states, _CHUNK_TARGETS), torch.split(batch.targets, _CHUNK_TARGETS), strict=True))
-    if len(chunks) == 1:
-        by_target = losses(states, batch.targets)
-    else:
-        by_target = torch.cat([checkpoint(losses, *chunk, use_reentrant=False) for chunk in chunks])
+    share, by_target = linear_cross_entropy(
+        states,
+        head_weight(model),
+        batch.targets,
+        weights.index_select(0, batch.target_examples),
+        vocabulary_size=vocabulary_size,
+        label_smoothing=label_smoothing,
+    )
     examples = torch.arange(batch.num_examples, device=states.device)
     # Not index_add, whose order of addition, and so its last digit, differs from run to run on a GPU.
     owned = batch.target_examples == examples[:, None]
-    return torch.where(owned, by_target, 0.0).sum(dim=1)
-
-
-def token_losses(
-    logits: Float[Tensor, "targets vocabulary"], targets: Int64[Tensor, " targets"], *, label_smoothing: float = 0.0
-) -> Float[Tensor, " targets"]:
-    """Return the cross-entropy of each target, in fp32.
-
-    Args:
-        label_smoothing: The target's probability is 1 - label_smoothing, the V - 1 others share the rest evenly
-            (torch's own definition also gives the target a share).
-
-    Source:
-        big_vision trainers/proj/paligemma/train.py, `loss_fn` (0127fb6).
-    """
-    vocabulary_size = logits.shape[-1]
-    torch_smoothing = label_smoothing * vocabulary_size / (vocabulary_size - 1)
-    return cross_entropy(logits.float(), targets, reduction="none", label_smoothing=torch_smoothing)
+    return share, torch.where(owned, by_target, 0.0).sum(dim=1)
 
 
 def example_loss_weights(

@@ -3,6 +3,18 @@
 Weight decay means what it means in torch's AdamW for all of them: each update first multiplies a weight by
 (1 - learning rate * weight_decay). The original's decay is not multiplied by the learning rate; its `wd` is this
 weight_decay times its learning rate (1e-6 at 1e-5 is 0.1 here).
+
+Bytes for each trained parameter, the gradient's, of the weight's format, among them:
+
+                                  weight  gradient  memory   together
+    adamw                           4        4        8         16
+    adamw, trained in bf16          2        2        4          8    loses small updates
+    adamw8bit                       4        4        2         10
+    adamw_bf16                      2        2        8         12    rounds stochastically
+    adamw_bf16, state_dtype=bf16    2        2        4          8    rounds stochastically
+    adafactor                       4        4        0          8    memory for rows and columns alone
+    sgd, with momentum              4        4        4         12
+    muon                            4        4       4, 8    12, 16   for matrices, for everything else
 """
 
 import importlib.util
@@ -11,12 +23,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from finetune.engine.parameter_groups import check_decay_parts
-from finetune.settings import above, at_least, between
+from finetune.settings import Precision, above, at_least, between
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-_ORIGINAL_DECAY_PARTS = ("image_encoder", "connector")
+ORIGINAL_DECAY_PARTS = ("image_encoder", "connector")
 
 
 @runtime_checkable
@@ -42,11 +54,11 @@ class OptimizerChoice(Protocol):
     @property
     def decay_adapters(self) -> bool: ...
 
-    def check(self) -> None:
-        """Refuse an optimizer that cannot run here.
+    def check(self, trainable_dtype: Precision) -> None:
+        """Refuse an optimizer that cannot run here, or not on weights of this format.
 
         Raises:
-            ValueError: Naming the setting and what to install.
+            ValueError: Naming the setting and what to do.
         """
         ...
 
@@ -57,7 +69,7 @@ class OptimizerChoice(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """Adam with decoupled weight decay; the defaults of the original.
+    """Adam with decoupled weight decay, all parameters in one call; the defaults of the original.
 
     Args:
         learning_rate: At the schedule's peak. The default suits adapters; the original fine-tunes in full at 1e-5.
@@ -67,24 +79,26 @@ class AdamW:
 
     learning_rate: float = 1e-4
     weight_decay: float = 0.1
-    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_parts: list[str] = field(default_factory=lambda: list(ORIGINAL_DECAY_PARTS))
     decay_adapters: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_common(self)
-        _check_moments(self.beta1, self.beta2, self.epsilon)
+        check_common(self)
+        check_moments(self.beta1, self.beta2, self.epsilon)
 
-    def check(self) -> None:
+    def check(self, trainable_dtype: Precision) -> None:
         """Nothing to refuse: torch has it."""
 
     def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
         """Return torch's AdamW."""
         import torch
 
-        return torch.optim.AdamW(groups, betas=(self.beta1, self.beta2), eps=self.epsilon)
+        return torch.optim.AdamW(
+            groups, betas=(self.beta1, self.beta2), eps=self.epsilon, fused=has_fused_kernel(groups) or None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +114,7 @@ class AdamW8bit:
 
     learning_rate: float = 1e-4
     weight_decay: float = 0.1
-    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_parts: list[str] = field(default_factory=lambda: list(ORIGINAL_DECAY_PARTS))
     decay_adapters: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
@@ -108,11 +122,11 @@ class AdamW8bit:
     min_8bit_size: int = 4096
 
     def __post_init__(self) -> None:
-        _check_common(self)
-        _check_moments(self.beta1, self.beta2, self.epsilon)
+        check_common(self)
+        check_moments(self.beta1, self.beta2, self.epsilon)
         at_least("min_8bit_size", self.min_8bit_size, 1)
 
-    def check(self) -> None:
+    def check(self, trainable_dtype: Precision) -> None:
         """Refuse to run without bitsandbytes."""
         if importlib.util.find_spec("bitsandbytes") is None:
             raise ValueError(
@@ -144,17 +158,17 @@ class Adafactor:
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
-    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_parts: list[str] = field(default_factory=lambda: list(ORIGINAL_DECAY_PARTS))
     decay_adapters: bool = False
     beta2_decay: float = -0.8
     clip_threshold: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_common(self)
+        check_common(self)
         between("beta2_decay", self.beta2_decay, -10, 0)
         at_least("clip_threshold", self.clip_threshold, 1)
 
-    def check(self) -> None:
+    def check(self, trainable_dtype: Precision) -> None:
         """Nothing to refuse: torch has it."""
 
     def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
@@ -176,18 +190,18 @@ class Sgd:
 
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
-    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_parts: list[str] = field(default_factory=lambda: list(ORIGINAL_DECAY_PARTS))
     decay_adapters: bool = False
     momentum: float = 0.9
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _check_common(self)
+        check_common(self)
         between("momentum", self.momentum, 0, 0.9999)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0, got momentum=0")
 
-    def check(self) -> None:
+    def check(self, trainable_dtype: Precision) -> None:
         """Nothing to refuse: torch has it."""
 
     def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
@@ -197,7 +211,9 @@ class Sgd:
         # torch's own weight_decay for SGD is added to the gradient, and so to the momentum.
         decays = [group["weight_decay"] for group in groups]
         groups = [{**group, "weight_decay": 0.0} for group in groups]
-        optimizer = torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov)
+        optimizer = torch.optim.SGD(
+            groups, momentum=self.momentum, nesterov=self.nesterov, fused=has_fused_kernel(groups) or None
+        )
 
         def decay(optimizer: "Optimizer", args: object, kwargs: object) -> None:
             with torch.no_grad():
@@ -228,7 +244,7 @@ class Muon:
     learning_rate: float = 0.02
     adam_learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    decay_parts: list[str] = field(default_factory=lambda: list(_ORIGINAL_DECAY_PARTS))
+    decay_parts: list[str] = field(default_factory=lambda: list(ORIGINAL_DECAY_PARTS))
     decay_adapters: bool = False
     momentum: float = 0.95
     beta1: float = 0.9
@@ -236,16 +252,20 @@ class Muon:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_common(self)
+        check_common(self)
         above("adam_learning_rate", self.adam_learning_rate, 0)
         between("momentum", self.momentum, 0, 0.9999)
-        _check_moments(self.beta1, self.beta2, self.epsilon)
+        check_moments(self.beta1, self.beta2, self.epsilon)
 
-    def check(self) -> None:
-        """Refuse to decay adapters, which it does not train."""
+    def check(self, trainable_dtype: Precision) -> None:
+        """Refuse to decay adapters, which it does not train.
+
+        Raises:
+            ValueError: If `decay_adapters` is true.
+        """
         if self.decay_adapters:
             raise ValueError(
-                "optimizer.decay_adapters=true has no effect: optimizer=muon trains no adapters; set it to false"
+                "decay_adapters=true has no effect with optimizer=muon, which trains none: set it to false"
             )
 
     def build(self, groups: Sequence[dict[str, Any]]) -> "Optimizer":
@@ -275,13 +295,21 @@ class Muon:
                 yield {**group, "params": members, "is_matrix": is_matrix, "peak_learning_rate": rate, "lr": rate}
 
 
-def _check_common(choice: OptimizerChoice) -> None:
+def has_fused_kernel(groups: Sequence[dict[str, Any]]) -> bool:
+    """Whether torch updates all these named parameters in one kernel: hundreds of small ones would take as many."""
+    kinds = {parameter.device.type for group in groups for _, parameter in group["params"]}
+    return kinds <= {"cpu", "cuda"}
+
+
+def check_common(choice: OptimizerChoice) -> None:
+    """Refuse values out of range in what every optimizer has."""
     above("learning_rate", choice.learning_rate, 0)
     at_least("weight_decay", choice.weight_decay, 0)
     check_decay_parts(choice.decay_parts)
 
 
-def _check_moments(beta1: float, beta2: float, epsilon: float) -> None:
+def check_moments(beta1: float, beta2: float, epsilon: float) -> None:
+    """Refuse values out of range in what every form of Adam has."""
     between("beta1", beta1, 0, 0.999999)
     between("beta2", beta2, 0, 0.999999)
     above("epsilon", epsilon, 0)

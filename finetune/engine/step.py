@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from finetune.data.order import stable_hash
 from finetune.data.packing import Batch
 from finetune.engine.distributed import Ranks
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.engine.optimizer import OptimizerChoice
 from finetune.engine.parameter_groups import parameter_groups
 from finetune.engine.schedule import Schedule
@@ -100,19 +100,28 @@ class MicroBatchLosses(nn.Module):
         self.model = model
         self.rules = rules
 
-    def forward(self, batch: Batch) -> Float[Tensor, " examples"]:
-        """Return the summed loss of each example, with residual dropout in training mode alone."""
+    def forward(
+        self, batch: Batch, weights: Float[Tensor, " examples"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " examples"]]:
+        """Return this batch's share of the window's loss, and the summed loss of each example, detached.
+
+        Residual dropout takes part in training mode alone.
+
+        Args:
+            weights: As `example_loss_weights` returns them. The head's gradient is computed with them right away.
+        """
         training = self.rules.training
         states = target_states(
             self.model,
             batch,
-            checkpoint_layers=training.gradient_checkpointing,
+            rung=training.gradient_checkpointing,
             residual_dropout=training.residual_dropout if self.training else 0.0,
         )
-        return per_example_loss_sums(
+        return micro_batch_loss(
             self.model,
             states,
             batch,
+            weights,
             vocabulary_size=self.rules.vocabulary_size,
             label_smoothing=training.label_smoothing,
         )
@@ -192,10 +201,9 @@ def _accumulate(
             batch, rules.training.normalization, num_examples=num_examples, num_targets=num_targets
         )
         with ranks.accumulating(learner.losses, more=index + 1 < len(batches)):
-            sums = learner.losses(batch)
-            share = (sums * weights).sum()
+            share, sums = learner.losses(batch, weights)
             ranks.backward(share)
-        all_sums.append(sums.detach())
+        all_sums.append(sums)
         shares.append(share.detach())
     return all_sums, shares
 

@@ -1,121 +1,111 @@
 """From prefixes to token ids: greedy decoding, and the original's beam search.
 
-Both take a whole batch through a key-value cache and leave finished examples behind.
+Both take many prefixes at once through a key-value cache and leave finished ones behind. What is said to a prefix does
+not depend on its neighbours but for rounding, which decides between ids of the same score: in fp32 no two ids have
+that, in bf16 it happens, and another batch size may then say another of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from finetune.data.packing import Batch
-from finetune.model.decoding import KeyValueCache, evaluating, extend, read_prefixes
-from finetune.model.forward import vocabulary_logits
+from finetune.data.prefixes import Asked
+from finetune.evaluate.beam_search import search
+from finetune.evaluate.decoding_rules import DecodingRules
+from finetune.evaluate.greedy import GreedyRows
+from finetune.evaluate.waiting import Waiting
+from finetune.model.decoding import evaluating
 
-Advance = Callable[[KeyValueCache, Tensor], Tensor]
-"""Read one id [rows] in each row of the cache; return the logits [rows, vocabulary] of what follows."""
+# How many batches of samples are looked at to put like with like.
+_BATCHES_AHEAD = 4
+# Tokens of prefixes that are read at once, padding included: enough for a GPU to be busy, and the memory that reading
+# takes does not grow with the size of the images.
+_TOKENS_AT_ONCE = 16384
 
 
 def generate(
     model: nn.Module, batch: Batch, *, max_new_tokens: int, num_beams: int, eos_id: int, vocabulary_size: int
 ) -> list[list[int]]:
-    """Continue each prefix until EOS; return the new ids without EOS, one list for each row.
+    """Continue each prefix of a batch until EOS; return the new ids without EOS, one list for each row.
 
     Args:
-        batch: One prefix a row, padded on the right, without suffix.
-        max_new_tokens: Limit for one row. Greedy decoding stops there with or without EOS; beam search only returns
-            what it could end with EOS in time.
-        num_beams: 1 decodes greedily; more keep so many live hypotheses.
-        vocabulary_size: Ids from here on are never produced.
+        batch: One prefix a row, padded on the right, without suffix; on the model's device.
+        max_new_tokens: This and the rest as in `DecodingRules`.
 
     Raises:
         ValueError: If prefixes are packed or carry a suffix.
     """
-
-    def advance(cache: KeyValueCache, ids: Tensor) -> Tensor:
-        return vocabulary_logits(model, extend(model, cache, ids), vocabulary_size)
-
-    with evaluating(model), torch.no_grad():
-        states, cache = read_prefixes(model, batch, max_new_tokens=max_new_tokens)
-        logits = vocabulary_logits(model, states, vocabulary_size)
-        if num_beams == 1:
-            return _greedy(advance, logits, cache, max_new_tokens=max_new_tokens, eos_id=eos_id)
-        return _beam_search(advance, logits, cache, max_new_tokens=max_new_tokens, num_beams=num_beams, eos_id=eos_id)
-
-
-def _greedy(
-    advance: Advance,
-    logits: Float[Tensor, "rows vocabulary"],
-    cache: KeyValueCache,
-    *,
-    max_new_tokens: int,
-    eos_id: int,
-) -> list[list[int]]:
-    """Take the likeliest id again and again."""
-    outputs: list[list[int]] = [[] for _ in logits]
-    owners = list(range(len(outputs)))
-    for num_left in reversed(range(max_new_tokens)):
-        ids = logits.argmax(dim=-1)
-        alive = (ids != eos_id).nonzero()[:, 0]
-        if len(alive) < len(ids):
-            owners = [owners[row] for row in alive.tolist()]
-            ids, cache = ids[alive], cache.select(alive)
-        for owner, new_id in zip(owners, ids.tolist(), strict=True):
-            outputs[owner].append(new_id)
-        if not owners or not num_left:
-            break
-        logits = advance(cache, ids)
-    return outputs
+    rules = DecodingRules(
+        max_new_tokens=max_new_tokens, num_beams=num_beams, eos_id=eos_id, vocabulary_size=vocabulary_size
+    )
+    num_rows, device = len(batch.input_ids), batch.input_ids.device
+    with evaluating(model):
+        if num_beams > 1:
+            return search(model, [batch], rules, device)
+        rows = GreedyRows[int](model, rules, num_rows=num_rows, device=device)
+        rows.admit(batch, range(num_rows))
+        said = dict(rows.run())
+        while rows.is_busy:
+            rows.drop_free()
+            said.update(rows.run())
+    return [said[row] for row in range(num_rows)]
 
 
-def _beam_search(
-    advance: Advance,
-    logits: Float[Tensor, "rows vocabulary"],
-    cache: KeyValueCache,
-    *,
-    max_new_tokens: int,
-    num_beams: int,
-    eos_id: int,
-) -> list[list[int]]:
-    """Search for the likeliest ids that end with EOS: by the sum of log-probabilities, without a length penalty.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchGenerator:
+    """A model that continues the prefixes of any number of samples, `batch_size` of them at a time.
 
-    Each step asks of every live hypothesis what it scores if it ends now, remembers the best finished one of each
-    example, and lives on with the best `num_beams` continuations. An example is done when its best live hypothesis,
-    which can only lose from there, scores below its best finished one.
-
-    Source:
-        big_vision trainers/proj/paligemma/predict_fns.py, `_beam_decode` (0127fb6).
+    Args:
+        pack: Lays prefixes out, one a row, on the host.
+        batch_size: 1 takes one sample after the other.
+        device: The model's.
+        computing: Entered to compute, and left whenever something is yielded: the run's autocast.
     """
-    best: list[list[int]] = [[] for _ in logits]
-    owners = torch.arange(len(best), device=logits.device)
-    best_scores = logits.new_full((len(best),), -torch.inf)
-    # All beams start as the same empty hypothesis; only the first may count.
-    scores = logits.new_full((len(best), num_beams), -torch.inf)
-    scores[:, 0] = 0.0
-    sequences = owners.new_empty((len(best), num_beams, 0))
-    copies = owners.repeat_interleave(num_beams)
-    logits, cache = logits[copies], cache.select(copies)
-    for num_left in reversed(range(max_new_tokens)):
-        log_probs = logits.log_softmax(dim=-1).view(*scores.shape, -1)
-        finished_scores, finished_beams = (scores + log_probs[..., eos_id]).max(dim=1)
-        for index in (finished_scores > best_scores).nonzero()[:, 0].tolist():
-            best[owners[index]] = sequences[index, finished_beams[index]].tolist()
-        best_scores = torch.maximum(best_scores, finished_scores)
-        log_probs[..., eos_id] = -torch.inf
-        scores, choices = (scores[..., None] + log_probs).flatten(1).topk(num_beams)
-        parents, ids = choices // log_probs.shape[-1], choices % log_probs.shape[-1]
-        sequences = torch.cat([_take(sequences, parents), ids[..., None]], dim=2)
-        searching = scores[:, 0] >= best_scores
-        if not num_left or not searching.any():
-            break
-        first_rows = torch.arange(len(parents), device=parents.device)[:, None] * num_beams
-        cache = cache.select((first_rows + parents)[searching].flatten())
-        owners, best_scores, scores, sequences = (x[searching] for x in (owners, best_scores, scores, sequences))
-        logits = advance(cache, ids[searching].flatten())
-    return best
 
+    model: nn.Module
+    rules: DecodingRules
+    pack: Callable[[Sequence[Asked]], Batch]
+    batch_size: int
+    device: torch.device
+    computing: Callable[[], AbstractContextManager[None]] = nullcontext
 
-def _take(sequences: Tensor, parents: Tensor) -> Tensor:
-    """Return each new beam's parent: [examples, beams, ids] by [examples, beams]."""
-    return sequences.gather(1, parents[..., None].expand(-1, -1, sequences.shape[2]))
+    def generate(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, list[int]]]:
+        """Yield each sample with its new ids, without EOS, as soon as it is done; in no particular order.
+
+        Greedy decoding hands the row of a finished sample on to the next one. Beam search takes batch after batch.
+
+        Args:
+            asked: Is read some batches ahead.
+
+        Raises:
+            ValueError: If `pack` puts several prefixes into a row, or leaves them a suffix.
+        """
+        waiting = Waiting(asked, _BATCHES_AHEAD * self.batch_size if self.batch_size > 1 else 1)
+        with evaluating(self.model):
+            yield from self._greedily(waiting) if self.rules.num_beams == 1 else self._with_beams(waiting)
+
+    def _greedily(self, waiting: Waiting) -> Iterator[tuple[Asked, list[int]]]:
+        num_rows = min(self.batch_size, len(waiting))
+        rows = GreedyRows[Asked](self.model, self.rules, num_rows=num_rows, device=self.device)
+        while waiting or rows.is_busy:
+            groups = waiting.take(rows.num_free, _TOKENS_AT_ONCE)
+            batches = [self.pack(group) for group in groups]
+            with self.computing():
+                for group, batch in zip(groups, batches, strict=True):
+                    rows.admit(batch, group)
+                if not waiting and rows.num_free:
+                    rows.drop_free()
+                finished = rows.run()
+            yield from finished
+
+    def _with_beams(self, waiting: Waiting) -> Iterator[tuple[Asked, list[int]]]:
+        while waiting:
+            groups = waiting.take(self.batch_size, _TOKENS_AT_ONCE)
+            batches = [self.pack(group) for group in groups]
+            with self.computing():
+                found = search(self.model, batches, self.rules, self.device)
+            yield from zip([one for group in groups for one in group], found, strict=True)

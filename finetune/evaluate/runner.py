@@ -5,13 +5,15 @@ see them as if one process had done it all.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from finetune.data.loader import PrefixBatch, Skip
-from finetune.data.packing import Batch
 from finetune.data.pictures import picture_of
+from finetune.data.prefixes import Asked
+from finetune.data.skips import Skip
 from finetune.reporting.contact_sheet import contact_sheet
 from finetune.reporting.drawing import jpeg_bytes
 from finetune.reporting.progress import Progress
@@ -26,20 +28,21 @@ _THUMBNAIL_PIXELS = 448
 
 
 @runtime_checkable
-class PrefixBatches(Protocol):
-    """One rank's share of the samples to evaluate (`finetune.data.loader.PrefixLoader`)."""
+class Prefixes(Protocol):
+    """One rank's share of the samples to evaluate (`finetune.data.prefixes.PrefixLoader`)."""
 
     @property
     def total(self) -> int:
         """How many samples all ranks have together, skipped ones included."""
         ...
 
-    def __len__(self) -> int:
-        """Return how many batches this rank has."""
+    @property
+    def largest_share(self) -> int:
+        """How many samples the rank with the most of them has."""
         ...
 
-    def __iter__(self) -> Iterator[PrefixBatch]:
-        """Yield them."""
+    def __iter__(self) -> Iterator[Asked | Skip]:
+        """Yield this rank's samples."""
         ...
 
 
@@ -70,7 +73,7 @@ class EvaluationPart:
     """Samples that one recipe understands. `name` tells the parts of a mixture apart; "" where there is only one."""
 
     recipe: Recipe
-    batches: PrefixBatches
+    prefixes: Prefixes
     name: str = ""
 
 
@@ -79,14 +82,16 @@ class Evaluator:
     """What turns prefixes into text, here and on the other ranks.
 
     Args:
-        generate_ids: New ids for each prefix of a batch, without EOS.
+        generate_ids: Yields each sample with the new ids, without EOS, when it is done; in no particular order.
         decode_ids: The text of ids.
+        round_size: So many samples of every rank are generated for, then the ranks tell each other what was said.
         gallery_size: How many samples get a thumbnail, from the first one.
-        should_stop: Asked between batches whether this process was told to end.
+        should_stop: Asked once a round whether this process was told to end.
     """
 
-    generate_ids: Callable[[Batch], list[list[int]]]
+    generate_ids: Callable[[Iterator[Asked]], Iterator[tuple[Asked, list[int]]]]
     decode_ids: Callable[[list[int]], str]
+    round_size: int
     ranks: Ranks
     progress: Progress
     gallery_size: int
@@ -144,7 +149,9 @@ def evaluate(part: EvaluationPart, evaluator: Evaluator) -> EvaluationResult:
     """
     answers, skips = answer(part, evaluator)
     if not answers:
-        raise ValueError(f"no sample of the evaluation split can be used: {len(skips)} of {part.batches.total} skipped")
+        raise ValueError(
+            f"no sample of the evaluation split can be used: {len(skips)} of {part.prefixes.total} skipped"
+        )
     values, scores = evaluator.ranks.on_main(lambda: _score(answers, part.recipe.metrics()))
     return EvaluationResult(
         values={_named(part, name): value for name, value in values.items()},
@@ -155,31 +162,58 @@ def evaluate(part: EvaluationPart, evaluator: Evaluator) -> EvaluationResult:
 
 
 def answer(part: EvaluationPart, evaluator: Evaluator) -> tuple[list[Answer], list[Skip]]:
-    """Let the model say something to every sample; every rank gets all answers, in the source's order.
+    """Let the model say something to every sample; every rank gets all answers. Raises as `answers_in_order`."""
+    outcomes = list(answers_in_order(part, evaluator))
+    answers = [one for one in outcomes if isinstance(one, Answer)]
+    skips = [one for one in outcomes if isinstance(one, Skip)]
+    return answers, skips
+
+
+def answers_in_order(part: EvaluationPart, evaluator: Evaluator) -> Iterator[Answer | Skip]:
+    """Let the model say something to every sample; every rank gets all answers and skips, in the source's order.
+
+    Each is yielded as soon as those before it are there. Every rank must take them all.
 
     Raises:
         EvaluationStoppedError: If a rank was told to end.
         RuntimeError: If a sample came twice or not at all, which would be this project's mistake.
     """
-    answers: list[Answer] = []
-    skips: list[Skip] = []
+    held: dict[int, Answer | Skip] = {}
+    twice: list[int] = []
+    num_given = 0
+    for outcomes in _rounds(part, evaluator):
+        for one in outcomes:
+            if one.index in held or one.index < num_given:
+                twice.append(one.index)
+            held[one.index] = one
+        while num_given in held:
+            yield held.pop(num_given)
+            num_given += 1
+    total = part.prefixes.total
+    missing = [index for index in range(num_given, total) if index not in held]
+    if twice or missing or held:
+        where = f"twice: {twice[:5]}, missing: {missing[:5]}"
+        raise RuntimeError(f"evaluation must see each of {total} samples once; {where}")
+
+
+def _rounds(part: EvaluationPart, evaluator: Evaluator) -> Iterator[list[Answer | Skip]]:
+    """Yield what all ranks have generated for, round by round: equally many rounds on every rank."""
     progress, task, started = evaluator.progress, _named(part, "evaluation"), time.monotonic()
-    progress.begin(task, len(part.batches))
-    is_stopped = False
-    for done, batch in enumerate(part.batches, start=1):
-        # Remembered, because the ranks must agree on what this one saw.
-        if is_stopped := evaluator.should_stop():
-            break
-        answers.extend(_answers(batch, part.recipe, evaluator))
-        skips.extend(batch.skips)
-        progress.advance(task, done, {"examples_per_second": len(answers) / (time.monotonic() - started)})
-    progress.end(task)
-    if any(evaluator.ranks.gather([is_stopped])):
-        raise EvaluationStoppedError
-    answers = sorted(evaluator.ranks.gather(answers), key=lambda one: one.index)
-    skips = sorted(evaluator.ranks.gather(skips), key=lambda skip: skip.index)
-    _check_complete([*(one.index for one in answers), *(skip.index for skip in skips)], part.batches.total)
-    return answers, skips
+    total, num_done = part.prefixes.total, 0
+    own = _own_answers(part, evaluator)
+    progress.begin(task, total)
+    try:
+        for _ in range(-(-part.prefixes.largest_share // evaluator.round_size)):
+            # Asked of all ranks before any of them computes: they must agree, and at once.
+            if any(evaluator.ranks.gather([evaluator.should_stop()])):
+                raise EvaluationStoppedError
+            outcomes = evaluator.ranks.gather(list(islice(own, evaluator.round_size)))
+            num_done += len(outcomes)
+            progress.advance(task, num_done, {"examples_per_second": num_done / (time.monotonic() - started)})
+            yield outcomes
+    finally:
+        own.close()
+        progress.end(task)
 
 
 def rows_of(
@@ -217,22 +251,38 @@ def report_evaluation(result: EvaluationResult, reporter: Reporter, step: int) -
     reporter.say(f"step {step}: {scores}  ({result.num_samples} samples, {len(result.skips)} skipped)")
 
 
-def _answers(prefixes: PrefixBatch, recipe: Recipe, evaluator: Evaluator) -> Iterator[Answer]:
-    if prefixes.batch is None:
-        return
-    texts = [evaluator.decode_ids(ids) for ids in evaluator.generate_ids(prefixes.batch)]
-    for index, sample, example, text in zip(prefixes.indices, prefixes.samples, prefixes.examples, texts, strict=True):
-        prediction = recipe.decode(text, sample)
-        # Boxes are drawn on the picture, and refer to the first image.
-        has_boxes = bool(prediction.objects or sample.instances)
-        shown = example.images[:1] if has_boxes else example.images
-        yield Answer(
-            index=index,
-            prefix=example.prefix,
-            prediction=prediction,
-            sample=replace(sample, images=()),
-            thumbnail_jpeg=_thumbnail(shown) if index < evaluator.gallery_size else None,
-        )
+def _own_answers(part: EvaluationPart, evaluator: Evaluator) -> Generator[Answer | Skip, None, None]:
+    """Generate for this rank's samples; yield each answer when it is there, and each skip soon."""
+    skips: list[Skip] = []
+
+    def usable() -> Generator[Asked, None, None]:
+        for one in part.prefixes:
+            if isinstance(one, Skip):
+                skips.append(one)
+            else:
+                yield one
+
+    with closing(usable()) as asked:
+        for one, ids in evaluator.generate_ids(asked):
+            yield _answer(one, evaluator.decode_ids(ids), part.recipe, evaluator.gallery_size)
+            while skips:
+                yield skips.pop()
+    yield from skips
+
+
+def _answer(asked: Asked, text: str, recipe: Recipe, gallery_size: int) -> Answer:
+    sample, example = asked.encoded.sample, asked.encoded.example
+    prediction = recipe.decode(text, sample)
+    # Boxes are drawn on the picture, and refer to the first image.
+    has_boxes = bool(prediction.objects or sample.instances)
+    shown = example.images[:1] if has_boxes else example.images
+    return Answer(
+        index=asked.index,
+        prefix=example.prefix,
+        prediction=prediction,
+        sample=replace(sample, images=()),
+        thumbnail_jpeg=_thumbnail(shown) if asked.index < gallery_size else None,
+    )
 
 
 def _score(answers: Sequence[Answer], metrics: Mapping[str, Metric]) -> tuple[dict[str, float], list[float | None]]:
@@ -250,10 +300,3 @@ def _thumbnail(images: Sequence[ImageReference]) -> bytes:
 
 def _named(part: EvaluationPart, name: str) -> str:
     return f"{part.name}/{name}" if part.name else name
-
-
-def _check_complete(indices: Sequence[int], total: int) -> None:
-    if sorted(indices) != list(range(total)):
-        twice = sorted({index for index in indices if indices.count(index) > 1})[:5]
-        missing = sorted(set(range(total)) - set(indices))[:5]
-        raise RuntimeError(f"evaluation must see each of {total} samples once; twice: {twice}, missing: {missing}")

@@ -1,6 +1,8 @@
 """The fine-tuned model as one folder that plain transformers loads: adapters folded into the weights."""
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from finetune.export.placing import placed
 from finetune.export.preprocessing import Preprocessing, write_processor
 from finetune.model.file_mode import share_tensors
 from finetune.model.load import LoadedModel
+from finetune.model.nf4 import dense_weight, is_nf4
 
 _SHARD_SIZE = "5GB"
 
@@ -50,17 +53,25 @@ def merged_model(loaded: LoadedModel) -> PaliGemmaForConditionalGeneration:
 
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the state of the model without adapters, by plain names. The model itself is not changed, bit for bit."""
-    merged = {
-        f"{name}.weight": merged_weight(module)
-        for name, module in model.named_modules()
-        if isinstance(module, LoraLayer)
-    }
+    merged = merged_weights(model)
     state = {}
     for name, tensor in model.state_dict().items():
-        if ".lora_" not in name:
+        # What lies below a weight is the scales of a quantised one.
+        if ".lora_" not in name and ".weight." not in name:
             plain_name = name.replace(".base_layer.", ".")
-            state[plain_name] = merged.get(plain_name, tensor)
+            state[plain_name] = merged[plain_name]() if plain_name in merged else tensor
     return state
+
+
+def merged_weights(model: nn.Module) -> dict[str, Callable[[], Tensor]]:
+    """Return what computes each weight that is not simply there, for an adapter or for NF4, by its plain name."""
+    merged: dict[str, Callable[[], Tensor]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            merged[f"{name}.weight"] = partial(merged_weight, module)
+        elif is_nf4(module) and not name.endswith(".base_layer"):
+            merged[f"{name}.weight"] = partial(dense_weight, module.weight, torch.float32)
+    return merged
 
 
 def generation_settings(loaded: LoadedModel) -> GenerationConfig:
@@ -81,6 +92,11 @@ def generation_settings(loaded: LoadedModel) -> GenerationConfig:
 def merged_weight(layer: LoraLayer) -> Tensor:
     """Fold one adapter into its weight in float32, on a copy that takes the weight's place for the moment."""
     base = layer.get_base_layer()
+    if is_nf4(base):
+        # peft would round the sum to NF4 again.
+        (name,) = layer.lora_A
+        down, up = layer.lora_A[name].weight.detach().float(), layer.lora_B[name].weight.detach().float()
+        return dense_weight(base.weight, torch.float32).addmm(up, down, alpha=layer.scaling[name])
     original = base.weight.data
     base.weight.data = original.float().clone()
     try:

@@ -160,8 +160,12 @@ def _score_table(scores: Mapping[str, float]) -> str:
 
 def _image_rule(preprocessing: Preprocessing) -> str:
     size = preprocessing.image_size
-    if preprocessing.resize is Resize.hf:
-        return f"Squashed to {size} x {size} with bicubic filtering, as the processor in this folder does."
+    if preprocessing.resize is not Resize.reference:
+        backend = "Pillow" if preprocessing.resize is Resize.hf else "torchvision"
+        return (
+            f"Squashed to {size} x {size} with bicubic filtering, as the processor in this folder does with its "
+            f"{backend} backend."
+        )
     return (
         f"Squashed to {size} x {size} with bilinear filtering (antialias: {preprocessing.antialias}) and truncated to "
         "whole grey levels, as the original does.\nThe processor in this folder comes within two grey levels of it; "

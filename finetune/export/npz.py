@@ -3,7 +3,7 @@
 An array is computed and written a layer at a time, so that beside the model only one layer is in memory.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
-from finetune.export.merged import merged_weight
+from finetune.export.merged import merged_weights
 from finetune.export.model_card import THIS_FOLDER, RunFacts, render_card, write_card
 from finetune.export.placing import placed
 from finetune.export.preprocessing import Preprocessing, write_processor
@@ -87,11 +87,11 @@ def original_arrays(
     loaded: LoadedModel, formats: Mapping[str, Precision] = MappingProxyType({})
 ) -> Iterator[ArrayToWrite]:
     """Yield every array of the original, computed as it is read, from a model with or without adapters."""
-    parameters, adapted = _plain_weights(loaded)
+    parameters, computed = _plain_weights(loaded)
     widest = _widest(loaded)
 
     def tensor_of(name: str) -> Tensor:
-        return merged_weight(adapted[name]) if name in adapted else parameters[name]
+        return computed[name]() if name in computed else parameters[name]
 
     for rule in array_rules(_dimensions(loaded)):
         dtype = formats.get(rule.array, widest)
@@ -105,19 +105,15 @@ def _dimensions(loaded: LoadedModel) -> Dimensions:
     return dimensions_of(loaded.model.config, vocabulary_size=loaded.model.config.image_token_id)
 
 
-def _plain_weights(loaded: LoadedModel) -> tuple[dict[str, Tensor], dict[str, LoraLayer]]:
-    """Return the weights by their names in the layout, and the layers whose adapter is to be folded in."""
+def _plain_weights(loaded: LoadedModel) -> tuple[dict[str, Tensor], dict[str, Callable[[], Tensor]]]:
+    """Return the weights by their names in the layout, and what computes those that are not simply there."""
     parameters = {
         name.replace(".base_layer.", "."): parameter
         for name, parameter in parameters_by_name(loaded.model).items()
         if ".lora_" not in name
     }
-    adapted = {
-        plain_name(f"{name}.weight"): module
-        for name, module in loaded.model.named_modules()
-        if isinstance(module, LoraLayer)
-    }
-    return parameters, adapted
+    computed = {plain_name(name): compute for name, compute in merged_weights(loaded.model).items()}
+    return parameters, computed
 
 
 def _widest(loaded: LoadedModel) -> Precision:

@@ -103,7 +103,7 @@ def inspect_split(
     reader = Reader(source=source, recipe=recipe, encoder=encoder, seed=seed, shown=chosen)
     readings = []
     progress.begin(_TASK, total)
-    for index, reading in enumerate(load_in_order(reader, range(total), encoder.data.num_workers)):
+    for index, reading in enumerate(load_in_order(reader, range(total), encoder.data.num_workers or 0)):
         readings.append(reading)
         progress.advance(_TASK, index + 1, {})
     progress.end(_TASK)

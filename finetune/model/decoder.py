@@ -13,9 +13,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from torch.utils.checkpoint import checkpoint
 
 from finetune.model.attention import masked_attention
+from finetune.model.attention_plan import Attend, AttentionPlan
+from finetune.model.checkpointing import run_block, run_layer
+from finetune.model.kernels import normalize, run_mlp
+from finetune.settings import Checkpointing
 
 Remember = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Take layer i's new keys and values [rows, key_heads, tokens, head_dim]; return all those to attend to."""
@@ -33,29 +36,56 @@ def run_decoder(
     allowed: Bool[Tensor, "rows tokens keys"],
     *,
     remember: Remember = attend_to_new_only,
-    checkpoint_layers: bool = False,
     residual_dropout: float = 0.0,
 ) -> Float[Tensor, "rows tokens hidden"]:
-    """Run all layers; the result lacks the final norm.
+    """Run all layers under a mask; the result lacks the final norm. For generation, and as a reference.
 
     Args:
-        checkpoint_layers: Keep only each layer's input and compute the rest again in the backward pass, with the same
-            dropout.
+        residual_dropout: As `run_planned_decoder` takes it.
+    """
+    decoder = language_model(model)
+    rotation = rotary_tables(decoder, position_ids)
+    attend = partial(masked_attention, allowed=allowed)
+    for index, layer in enumerate(decoder.layers):
+        attention = partial(_attention, rotation=rotation, attend=attend, remember=partial(remember, index))
+        states = _layer(layer, states, attention=attention, residual_dropout=residual_dropout)
+    return states
+
+
+def run_planned_decoder(
+    model: nn.Module,
+    states: Float[Tensor, "rows tokens hidden"],
+    position_ids: Int64[Tensor, "rows tokens"],
+    plan: AttentionPlan,
+    *,
+    wanted_rows: Int64[Tensor, " wanted"] | None = None,
+    rung: Checkpointing = Checkpointing.none,
+    residual_dropout: float = 0.0,
+) -> Float[Tensor, "rows tokens hidden"] | Float[Tensor, "wanted hidden"]:
+    """Run all layers over whole examples; the result lacks the final norm.
+
+    Args:
+        wanted_rows: Flat positions (row * tokens + column) in the plan's tails, whose states alone are returned: the
+            last layer then computes keys and values everywhere and all else where it is wanted. None: all positions.
+        rung: What layers compute again in the backward pass, with the same dropout, instead of keeping it.
         residual_dropout: Share of what attention and MLP return that is dropped before it is added, number by number;
             drawn from torch's global random state.
     """
     decoder = language_model(model)
     rotation = rotary_tables(decoder, position_ids)
-    for index, layer in enumerate(decoder.layers):
-        run = partial(
-            _layer,
-            layer,
-            rotation=rotation,
-            allowed=allowed,
-            remember=partial(remember, index),
-            residual_dropout=residual_dropout,
-        )
-        states = checkpoint(run, states, use_reentrant=False) if checkpoint_layers else run(states)
+    attention = partial(_attention, rotation=rotation, attend=plan.everywhere)
+    run = partial(_layer, attention=attention, residual_dropout=residual_dropout, rung=rung)
+    runs = [partial(run, layer) for layer in decoder.layers]
+    if wanted_rows is not None:
+        # Where each wanted position stands among the tails. One that is filled up holds a position several times, and
+        # what is attended there is the same every time.
+        places = torch.zeros(position_ids.numel(), dtype=torch.int64, device=states.device)
+        places[plan.tail_rows.flatten()] = torch.arange(plan.tail_rows.numel(), device=states.device)
+        wanted = (wanted_rows, places[wanted_rows])
+        ending = partial(_last_layer, rotation=rotation, plan=plan, wanted=wanted)
+        runs[-1] = partial(ending, decoder.layers[-1], residual_dropout=residual_dropout, rung=rung)
+    for index, run in enumerate(runs):
+        states = run_layer(run, states, index=index, rung=rung)
     return states
 
 
@@ -83,25 +113,63 @@ def _layer(
     layer: Any,
     states: Tensor,
     *,
-    rotation: tuple[Tensor, Tensor],
-    allowed: Tensor,
-    remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    attention: Callable[[Any, Tensor], Tensor],
     residual_dropout: float,
+    rung: Checkpointing = Checkpointing.none,
 ) -> Tensor:
-    """Run one layer. Gemma 2 also normalises what attention and MLP return, before it is added.
+    attended = attention(layer.self_attn, normalize(layer.input_layernorm, states))
+    return _add(layer, states, attended, residual_dropout, rung)
+
+
+def _last_layer(
+    layer: Any,
+    states: Tensor,
+    *,
+    rotation: tuple[Tensor, Tensor],
+    plan: AttentionPlan,
+    wanted: tuple[Tensor, Tensor],
+    residual_dropout: float,
+    rung: Checkpointing,
+) -> Tensor:
+    """Run a layer for some positions: the others are only looked at, for which keys and values suffice.
+
+    Args:
+        wanted: The positions, and where they stand among the plan's tails.
+    """
+    attention, tail_rows = layer.self_attn, plan.tail_rows
+    normalized = normalize(layer.input_layernorm, states)
+    key, value = (_heads(project(normalized), attention) for project in (attention.k_proj, attention.v_proj))
+    query = _heads(attention.q_proj(normalized.flatten(0, 1)[tail_rows]), attention)
+    cosine, sine = (table.flatten(0, 2)[tail_rows][:, None] for table in rotation)
+    attended = plan.tails(
+        _rotate(query, (cosine, sine)),
+        _rotate(key, rotation),
+        value,
+        scale=attention.scaling,
+        soft_cap=attention_soft_cap(attention),
+    )
+    wanted_rows, places = wanted
+    of_wanted = attended.transpose(1, 2).flatten(2).flatten(0, 1)[places]
+    return _add(layer, states.flatten(0, 1)[wanted_rows], attention.o_proj(of_wanted), residual_dropout, rung)
+
+
+def _add(layer: Any, states: Tensor, attended: Tensor, residual_dropout: float, rung: Checkpointing) -> Tensor:
+    """Add what attention returned, then the MLP. Gemma 2 also normalises what either returns, before it is added.
 
     Source:
         big_vision models/ppp/gemma.py, `Block` (0127fb6): dropout comes after the one norm and before the other.
     """
-    attended = _attention(layer.self_attn, layer.input_layernorm(states), rotation, allowed, remember)
     if not hasattr(layer, "pre_feedforward_layernorm"):
         states = states + _drop(attended, residual_dropout)
-        transformed: Tensor = layer.mlp(layer.post_attention_layernorm(states))
+        transformed = _transform(layer.post_attention_layernorm, layer.mlp, states, rung)
         return states + _drop(transformed, residual_dropout)
-    states = states + _drop(layer.post_attention_layernorm(attended), residual_dropout)
-    transformed = _drop(layer.mlp(layer.pre_feedforward_layernorm(states)), residual_dropout)
-    normalized: Tensor = layer.post_feedforward_layernorm(transformed)
-    return states + normalized
+    states = states + _drop(normalize(layer.post_attention_layernorm, attended), residual_dropout)
+    transformed = _drop(_transform(layer.pre_feedforward_layernorm, layer.mlp, states, rung), residual_dropout)
+    return states + normalize(layer.post_feedforward_layernorm, transformed)
+
+
+def _transform(norm: Any, mlp: Any, states: Tensor, rung: Checkpointing) -> Tensor:
+    return run_block(lambda given: run_mlp(mlp, normalize(norm, given)), states, rung=rung)
 
 
 def _drop(states: Tensor, rate: float) -> Tensor:
@@ -112,25 +180,36 @@ def _drop(states: Tensor, rate: float) -> Tensor:
 def _attention(
     attention: Any,
     states: Tensor,
+    *,
     rotation: tuple[Tensor, Tensor],
-    allowed: Tensor,
-    remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    attend: Attend,
+    remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
 ) -> Tensor:
     query, key, value = (
-        project(states).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
-        for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+        _heads(project(states), attention) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
-    keys, values = remember(_rotate(key, rotation), value)
-    attended = masked_attention(
-        _rotate(query, rotation), keys, values, allowed, scale=attention.scaling, soft_cap=attention_soft_cap(attention)
-    )
+    query, key = _rotate(query, rotation), _rotate(key, rotation)
+    if remember is not None:
+        key, value = remember(key, value)
+    attended = attend(query, key, value, scale=attention.scaling, soft_cap=attention_soft_cap(attention))
     projected: Tensor = attention.o_proj(attended.transpose(1, 2).flatten(2))
     return projected
+
+
+def _heads(projected: Tensor, attention: Any) -> Tensor:
+    return projected.reshape(*projected.shape[:-1], -1, attention.head_dim).transpose(1, 2)
 
 
 def attention_soft_cap(attention: Any) -> float | None:
     """Return the soft-cap of one attention module; Gemma 1 has none."""
     return getattr(attention, "attn_logit_softcapping", None)
+
+
+def attention_dtype(model: nn.Module) -> torch.dtype:
+    """Return what queries and keys are computed in now: autocast's format, or else the norms' and the embeddings'."""
+    weight: Tensor = language_model(model).embed_tokens.weight
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
 def _rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from finetune.model.nf4 import num_weights
 from finetune.model.parts import Part, part_of
 
 
@@ -38,6 +39,6 @@ def trainable_by_part(model: nn.Module) -> tuple[PartCount, ...]:
     total = dict.fromkeys(Part, 0)
     for name, parameter in model.named_parameters():
         part = part_of(name)
-        total[part] += parameter.numel()
+        total[part] += num_weights(parameter)
         trainable[part] += parameter.numel() if parameter.requires_grad else 0
     return tuple(PartCount(part=part, num_trainable=trainable[part], num_total=total[part]) for part in Part)

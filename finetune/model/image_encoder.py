@@ -7,44 +7,58 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils.checkpoint import checkpoint
+
+from finetune.data.packing import Batch
+from finetune.model.checkpointing import run_block, run_layer
+from finetune.settings import Checkpointing
 
 
 def embed_images(
-    model: nn.Module, pixels: UInt8[Tensor, "images 3 height width"], *, checkpoint_layers: bool = False
+    model: nn.Module, batch: Batch, *, rung: Checkpointing = Checkpointing.none
 ) -> Float[Tensor, "images tokens hidden"]:
-    """Turn resized images into what takes the place of their placeholders in the decoder.
+    """Turn a batch's different images into what takes the place of their placeholders in the decoder."""
+    inner: Any = model.model
+    connector = inner.multi_modal_projector
+    if batch.image_states is None:
+        states = image_states(model, batch.pixels, rung=rung)
+    else:
+        # They were kept in a format of their own.
+        states = batch.image_states.to(next(connector.parameters()).dtype)
+    image_tokens: Tensor = connector(states)
+    return image_tokens
+
+
+def image_states(
+    model: nn.Module, pixels: UInt8[Tensor, "images 3 height width"], *, rung: Checkpointing = Checkpointing.none
+) -> Float[Tensor, "images tokens channels"]:
+    """Return what the image encoder says of resized images; the connector is yet to come.
 
     Source:
         big_vision pp/ops_image.py, `value_range` (0127fb6).
     """
-    return embed_normalized(model, pixels.float() / 127.5 - 1, checkpoint_layers=checkpoint_layers)
+    return normalized_image_states(model, pixels.float() / 127.5 - 1, rung=rung)
 
 
-def embed_normalized(
-    model: nn.Module, pixels: Float[Tensor, "images 3 height width"], *, checkpoint_layers: bool = False
-) -> Float[Tensor, "images tokens hidden"]:
-    """Embed images with pixels in [-1, 1]. One token a patch, row by row; no class token.
+def normalized_image_states(
+    model: nn.Module, pixels: Float[Tensor, "images 3 height width"], *, rung: Checkpointing = Checkpointing.none
+) -> Float[Tensor, "images tokens channels"]:
+    """Read images with pixels in [-1, 1]. One token a patch, row by row; no class token.
 
     Keeps nothing for a backward pass where no parameter of the encoder trains, even though the connector may.
     """
-    inner: Any = model.model
     tower = vision_tower(model)
     trains = any(parameter.requires_grad for parameter in tower.parameters())
     with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
-        states = patch_states(tower, pixels, checkpoint_layers=checkpoint_layers and trains)
-    image_tokens: Tensor = inner.multi_modal_projector(states)
-    return image_tokens
+        return patch_states(tower, pixels, rung=rung if trains else Checkpointing.none)
 
 
 def patch_states(
-    tower: Any, pixels: Float[Tensor, "images 3 height width"], *, checkpoint_layers: bool = False
+    tower: Any, pixels: Float[Tensor, "images 3 height width"], *, rung: Checkpointing = Checkpointing.none
 ) -> Float[Tensor, "images tokens channels"]:
     """Return what SigLIP says of each patch, after its final norm."""
     states: Tensor = tower.embeddings(pixels)
-    for layer in tower.encoder.layers:
-        run = partial(_layer, layer)
-        states = checkpoint(run, states, use_reentrant=False) if checkpoint_layers else run(states)
+    for index, layer in enumerate(tower.encoder.layers):
+        states = run_layer(partial(_layer, layer, rung=rung), states, index=index, rung=rung)
     normalized: Tensor = tower.post_layernorm(states)
     return normalized
 
@@ -55,10 +69,9 @@ def vision_tower(model: nn.Module) -> Any:
     return getattr(inner.vision_tower, "vision_model", inner.vision_tower)
 
 
-def _layer(layer: Any, states: Tensor) -> Tensor:
+def _layer(layer: Any, states: Tensor, *, rung: Checkpointing) -> Tensor:
     states = states + _attention(layer.self_attn, layer.layer_norm1(states))
-    transformed: Tensor = layer.mlp(layer.layer_norm2(states))
-    return states + transformed
+    return states + run_block(lambda given: layer.mlp(layer.layer_norm2(given)), states, rung=rung)
 
 
 def _attention(attention: Any, states: Tensor) -> Tensor:

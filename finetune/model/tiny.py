@@ -38,8 +38,8 @@ _POSITION_AMPLITUDE = 0.5
 def build(choice: TinyModel) -> LoadedModel:
     """Initialise the model that `choice` describes, without touching the global random state."""
     tokenizer = Tokenizer.from_folder(TINY_TOKENIZER)
-    image_size = TINY_IMAGE_SIZE if choice.image_size is None else choice.image_size
-    config = _config(choice, tokenizer, image_size)
+    config = tiny_config(choice)
+    image_size = config.vision_config.image_size
     notes = prepare_config(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(choice.init_seed)
@@ -55,7 +55,10 @@ def build(choice: TinyModel) -> LoadedModel:
     )
 
 
-def _config(choice: TinyModel, tokenizer: Tokenizer, image_size: int) -> PaliGemmaConfig:
+def tiny_config(choice: TinyModel) -> PaliGemmaConfig:
+    """Return the dimensions of the model that `choice` describes."""
+    tokenizer = Tokenizer.from_folder(TINY_TOKENIZER)
+    image_size = TINY_IMAGE_SIZE if choice.image_size is None else choice.image_size
     num_rows = -(-(tokenizer.image_token_id + 1) // _ROW_MULTIPLE) * _ROW_MULTIPLE
     special_ids = {
         "pad_token_id": tokenizer.pad_id,

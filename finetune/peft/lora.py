@@ -1,7 +1,9 @@
-"""LoRA: low-rank adapters beside frozen linear layers, chosen by part of the model."""
+"""LoRA: low-rank adapters beside frozen linear layers, chosen by part of the model; QLoRA: the decoder's in NF4."""
 
+import importlib.util
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from finetune.model.parts import Part
@@ -23,9 +25,22 @@ _TARGETS = {
 }
 
 
+class Quantization(Enum):
+    """What the decoder's frozen linear layers are kept in; nothing else is ever quantised.
+
+    Bytes for each of their weights: 2 in bf16, 0.56 in NF4, 0.52 where the scales of its blocks are quantised too.
+    """
+
+    none = "none"
+    nf4 = "nf4"
+    nf4_double = "nf4_double"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lora:
     """Train adapters on the chosen linear layers, and nothing else unless named.
+
+    Layers compute through `finetune.peft.fused` where they can; products with NF4 are in `training.precision` too.
 
     Args:
         rank: Inner dimension of an adapter.
@@ -36,6 +51,7 @@ class Lora:
         decoder_attention, decoder_mlp, connector, image_encoder: Where adapters go. In the image encoder, that is the
             attention and the MLP of every layer.
         fully_trained: Parts trained in full beside the adapters: image_encoder, connector, embeddings, decoder.
+        quantization: What all linear layers of the decoder are kept in, adapted or not. Needs bitsandbytes.
     """
 
     rank: int = 16
@@ -48,6 +64,7 @@ class Lora:
     connector: bool = False
     image_encoder: bool = False
     fully_trained: list[str] = field(default_factory=list)
+    quantization: Quantization = Quantization.none
 
     def __post_init__(self) -> None:
         at_least("peft.rank", self.rank, 1)
@@ -57,13 +74,21 @@ class Lora:
         for name in self.fully_trained:
             if name not in known:
                 raise ValueError(f"peft.fully_trained names parts of the model ({', '.join(known)}), got {name!r}")
+        if self.quantization is not Quantization.none:
+            self._check_quantization()
 
     def check(self, freeze: PartFlags) -> None:
         """Refuse settings that contradict one another.
 
         Raises:
-            ValueError: If no adapter is chosen, or a part is adapted or trained in full and frozen at once.
+            ValueError: If no adapter is chosen, a part is adapted or trained in full and frozen at once, or
+                bitsandbytes is wanted and not installed.
         """
+        if self.quantization is not Quantization.none and importlib.util.find_spec("bitsandbytes") is None:
+            raise ValueError(
+                f"peft.quantization={self.quantization.name} needs bitsandbytes, which is not installed; "
+                "run `pip install 'paligemma-finetune[bnb]'` or choose peft=lora"
+            )
         targets = self._targets()
         if not targets:
             raise ValueError(
@@ -94,12 +119,18 @@ class Lora:
 
         from finetune.model.dtype import to_torch_dtype
         from finetune.model.freeze import cast_trainable, train_parts
+        from finetune.peft.fused import fuse_adapters
 
         self.check(freeze)
         self._check_rank(model)
+        if self.quantization is not Quantization.none:
+            from finetune.model.nf4_linear import quantize_decoder
+
+            quantize_decoder(model, has_double_scales=self.quantization is Quantization.nf4_double)
         inject_adapter_in_model(self.to_peft(), model)
         train_parts(model, [Part[name] for name in self.fully_trained])
         cast_trainable(model, to_torch_dtype(trainable_dtype))
+        fuse_adapters(model)
 
     def to_peft(self) -> "LoraConfig":
         """Return the same choice in peft's own words."""
@@ -114,6 +145,16 @@ class Lora:
             target_modules=self._pattern(),
             task_type="CAUSAL_LM",
         )
+
+    def _check_quantization(self) -> None:
+        """Refuse what cannot be had with a quantised decoder."""
+        name = f"peft.quantization={self.quantization.name}"
+        if self.use_dora:
+            raise ValueError(f"{name} and peft.use_dora=true are not combined here: set one of them back")
+        if Part.decoder.name in self.fully_trained:
+            raise ValueError(
+                f"{name} freezes the decoder's linear layers, and peft.fully_trained=decoder trains them: choose one"
+            )
 
     def _check_rank(self, model: "nn.Module") -> None:
         """Refuse a rank that costs more than the weight itself and can say no more, before it is allocated."""

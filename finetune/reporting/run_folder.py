@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.reporting.rows import PredictionRow, row_from_json, row_to_json
+from finetune.reporting.prediction_file import forget_images, write_predictions
+from finetune.reporting.rows import PredictionRow, row_from_json
 from finetune.reporting.strict_json import append_line, complete_lines, dumps, write_file
 
 
@@ -117,32 +118,7 @@ class RunFolder:
             if later > step:
                 path = self.predictions / f"step-{later:08d}.jsonl"
                 path.unlink()
-                _forget_images(path)
-
-
-def write_predictions(path: Path, rows: Sequence[PredictionRow]) -> Path:
-    """Write rows to `path`, their images to the folder of the same name beside it; return `path`."""
-    _forget_images(path)
-    lines = []
-    for index, row in enumerate(rows):
-        thumbnail = None
-        if row.thumbnail_jpeg is not None:
-            thumbnail = f"{path.stem}/{index:05d}.jpg"
-            image = path.parent / thumbnail
-            image.parent.mkdir(parents=True, exist_ok=True)
-            image.write_bytes(row.thumbnail_jpeg)
-        lines.append(dumps(row_to_json(row, thumbnail)) + "\n")
-    write_file(path, "".join(lines))
-    return path
-
-
-def _forget_images(path: Path) -> None:
-    """Delete the images that an earlier writing left, and nothing else: the folder may be somebody's own."""
-    folder = path.with_suffix("")
-    for image in folder.glob("[0-9][0-9][0-9][0-9][0-9].jpg"):
-        image.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+                forget_images(path)
 
 
 def _lines_of(path: Path) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Half a surrogate pair, which a data set's own JSON may hold, has no UTF-8; its escape is good JSON.
-_UNPAIRED = "backslashreplace"
+UNPAIRED = "backslashreplace"
 
 
 def dumps(value: object, *, indent: int | None = None) -> str:
@@ -23,7 +23,7 @@ def write_file(path: Path, text: str) -> None:
     """Replace a text file in one step: a reader, or a crash, finds the old content or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", errors=_UNPAIRED) as file:
+    with partial.open("w", encoding="utf-8", errors=UNPAIRED) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -32,7 +32,7 @@ def write_file(path: Path, text: str) -> None:
 
 def append_line(path: Path, value: object) -> None:
     """Add one value as one line."""
-    with path.open("a", encoding="utf-8", errors=_UNPAIRED) as file:
+    with path.open("a", encoding="utf-8", errors=UNPAIRED) as file:
         file.write(dumps(value) + "\n")
 
 

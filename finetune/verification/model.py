@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from finetune.data.packing import Batch
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.evaluate.generate import generate
 from finetune.model.forward import all_states, target_states, vocabulary_logits
 from finetune.model.image_encoder import embed_images
@@ -58,7 +58,7 @@ def compare_model(checkpoint: Path, expected: Mapping[str, np.ndarray]) -> tuple
 def _image_tokens(subject: Subject, batch: Batch) -> Comparison:
     theirs = subject.expectation.outputs["image_tokens"]
     width = subject.dimensions.decoder_width
-    ours = embed_images(subject.model, batch.pixels).reshape(batch.num_examples, -1, width).numpy()
+    ours = embed_images(subject.model, batch).reshape(batch.num_examples, -1, width).numpy()
     return Comparison(
         quantity="image tokens",
         measure=_MAX_DIFFERENCE,
@@ -91,20 +91,20 @@ def _logits(subject: Subject, batch: Batch) -> Comparison:
 def _losses(subject: Subject, batch: Batch) -> list[Comparison]:
     """Compare the losses, and leave the gradient in the parameters."""
     model, expectation = subject.model, subject.expectation
-    sums = per_example_loss_sums(
-        model,
-        target_states(model, batch),
-        batch,
-        vocabulary_size=subject.dimensions.vocabulary_size,
-        label_smoothing=expectation.label_smoothing,
-    )
     num_targets = int(batch.num_targets.sum())
     weights = example_loss_weights(
         batch, Normalization.example, num_examples=batch.num_examples, num_targets=num_targets
     )
-    loss = (sums * weights).sum()
+    loss, sums = micro_batch_loss(
+        model,
+        target_states(model, batch),
+        batch,
+        weights,
+        vocabulary_size=subject.dimensions.vocabulary_size,
+        label_smoothing=expectation.label_smoothing,
+    )
     loss.backward()  # type: ignore[no-untyped-call]
-    ours = {"per_example_loss": sums.detach() / batch.num_targets.clamp(min=1), "loss": loss.detach()}
+    ours = {"per_example_loss": sums / batch.num_targets.clamp(min=1), "loss": loss.detach()}
     details = {
         "per_example_loss": f"{num_targets} targets, label smoothing {expectation.label_smoothing:g}",
         "loss": f"{loss.item():.6f}",

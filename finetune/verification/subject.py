@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from finetune.data.layout import Arrangement, Layout
 from finetune.data.packing import Batch, pack
 from finetune.model.image_encoder import vision_tower
 from finetune.model.npz import array_blocks, load_npz, parameters_by_name
@@ -78,8 +79,14 @@ class Subject:
         mask_loss = torch.from_numpy(self.expectation.mask_loss)[:, : width - self.num_image_tokens]
         is_target[:, self.num_image_tokens :] = mask_loss != 0
         positions = is_target.flatten().nonzero()[:, 0]
+        layout = batch.layout
+        if not torch.isin(positions - 1, layout.tail_rows).all():
+            # A loss on the prefix, which no training has: every position may be wanted.
+            everywhere = torch.arange(is_target.numel()).view(is_target.shape)
+            layout = Layout(arrangement=Arrangement.packed, tail_rows=everywhere)
         return replace(
             batch,
+            layout=layout,
             predictor_rows=positions - 1,
             targets=batch.input_ids.flatten()[positions],
             target_examples=positions // width,

@@ -31,6 +31,8 @@ from finetune.settings import (
         (DataSettings, {"max_text_tokens": 1}, "max_text_tokens must be at least 2"),
         (DataSettings, {"max_pixels": 200_000_000}, "max_pixels must be between"),
         (DataSettings, {"resize": Resize.hf, "antialias": False}, "antialias=false has no effect"),
+        (DataSettings, {"resize": Resize.hf_fast, "antialias": False}, "no effect with resize=hf_fast"),
+        (DataSettings, {"num_workers": -1}, "num_workers must be at least 0"),
         (DataSettings, {"num_images": 0}, "num_images must be at least 1"),
         (DataSettings, {"max_images": 0}, "max_images must be at least 1"),
         (DataSettings, {"row_tokens": 0}, "row_tokens must be at least 1"),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from finetune.data.images import decode_image, resize
+from finetune.data.images import content_key, decode_image, held, resize
 from finetune.settings import Resize
 from finetune.types import IMAGE_FORMATS, BadSampleError, ImageBytes, ImagePixels
 from finetune.types import ImageFile as FileReference
@@ -321,3 +321,65 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
         results.append(resize(pixels, image_size=224, method=Resize.reference, antialias=True))
     torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+@settings(max_examples=40)
+@given(height=st.integers(16, 300), width=st.integers(16, 300), size=st.sampled_from([28, 224]), seed=st.integers(0))
+def test_hf_fast_is_within_two_levels_of_hf(height, width, size, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    exact, fast = (
+        resize(pixels, image_size=size, method=method, antialias=True).int() for method in (Resize.hf, Resize.hf_fast)
+    )
+    assert (exact - fast).abs().max() <= 2
+    assert (exact - fast).abs().float().mean() < 0.03
+
+
+def test_hf_fast_is_the_torchvision_processor_of_transformers_bit_for_bit():
+    try:
+        import torchvision  # noqa: F401
+        from transformers.models.siglip.image_processing_siglip import SiglipImageProcessor
+    except (ImportError, RuntimeError, OSError):
+        pytest.skip("torchvision does not import here")
+    processor = SiglipImageProcessor(size={"height": 224, "width": 224}, do_rescale=False, do_normalize=False)
+    for height, width in ((480, 640), (100, 60), (333, 217)):
+        pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+        theirs = torch.as_tensor(processor(torch.from_numpy(pixels).permute(2, 0, 1))["pixel_values"][0])
+        ours = resize(pixels, image_size=224, method=Resize.hf_fast, antialias=True)
+        assert torch.equal(ours, theirs.to(torch.uint8))
+
+
+def test_keys_are_equal_for_equal_content_wherever_it_lies(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "b.png").write_bytes(JPEG)
+    files = [FileReference(name=name, path=tmp_path / name) for name in ("a.jpg", "b.png")]
+    keys = {content_key(one) for one in (*files, *map(held, files), ImageBytes(name="c", data=JPEG))}
+    assert len(keys) == 1
+    assert keys != {content_key(ImageBytes(name="a.jpg", data=PNG))}
+
+
+def test_keys_of_pixels_depend_on_their_shape():
+    keys = {
+        content_key(ImagePixels(name="scene", pixels=np.zeros(shape, dtype=np.uint8)))
+        for shape in ((2, 6, 3), (6, 2, 3), (3, 4, 3), (3, 4, 3))
+    }
+    assert len(keys) == 3
+    upside_down = np.asarray(ramp())[::-1]
+    assert content_key(ImagePixels(name="a", pixels=upside_down)) == content_key(
+        ImagePixels(name="b", pixels=upside_down.copy())
+    )
+
+
+def test_a_held_file_is_not_read_again(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+    content = held(FileReference(name="a", path=path))
+    path.unlink()
+    assert np.array_equal(decode_image(content, max_pixels=MAX_PIXELS, background=255).pixels, decode(JPEG).pixels)
+
+
+def test_what_is_no_file_is_refused_before_it_is_held(tmp_path):
+    for case, (path, code) in not_files(tmp_path).items():
+        for ask in (held, content_key):
+            with pytest.raises(BadSampleError) as caught:
+                ask(FileReference(name=case, path=path))
+            assert (caught.value.origin, caught.value.code) == (case, code)

@@ -1,13 +1,15 @@
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
+from finetune.data.division import divide
 from finetune.data.encode import SampleEncoder
-from finetune.data.loader import PrefixLoader, TrainingLoader
+from finetune.data.image_groups import group_by_image
+from finetune.data.loader import TrainingLoader
 from finetune.data.mixture import Ingredient, TrainingSet
-from finetune.data.packing import Batch
+from finetune.data.prefixes import PrefixLoader, pack_prefixes
 from finetune.settings import DataSettings, OnBadSample
 from finetune.tokens.tokenizer import Tokenizer
 from finetune.types import BadSampleError, Example, ImageBytes, ImagePixels, Sample
@@ -75,10 +77,13 @@ def content(batches) -> list[tuple]:
     return found
 
 
-def same(first: Batch, second: Batch) -> bool:
-    tensors = (getattr(batch, field.name) for field in fields(Batch) for batch in (first, second))
-    pairs = zip(*[iter(tensors)] * 2, strict=True)
-    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+def same(first: object, second: object) -> bool:
+    """Whether two values are equal, tensors and dataclasses of them included."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if is_dataclass(first):
+        return all(same(getattr(first, field.name), getattr(second, field.name)) for field in fields(first))
+    return first == second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +102,10 @@ def test_examples_with_different_numbers_of_images_share_a_micro_batch(encoder, 
     packing = replace(encoder, data=replace(encoder.data, row_tokens=row_tokens))
     training_set = TrainingSet(ingredients=(Ingredient(name="", source=Clips(), recipe=Captioning()),), seed=5)
     windows = TrainingLoader(training_set, packing, seed=5, global_batch_size=11, micro_batch_size=11).windows(0, 1)
-    for batch in (
-        next(windows).batches[0],
-        next(iter(PrefixLoader(Clips(), Captioning(), encoder, batch_size=11))).batch,
-    ):
+    prefixes = pack_prefixes(
+        list(PrefixLoader(Clips(), Captioning(), encoder)), image_token_id=encoder.tokenizer.image_token_id
+    )
+    for batch in (next(windows).batches[0], prefixes):
         levels = [10 * int(name[1:]) + place for name in batch.sample_ids for place in range(int(name[1:]) % 3 + 1)]
         assert batch.pixels[:, 0, 0, 0].tolist() == levels
         # Four placeholders an image, in the rows of the example that the image belongs to.
@@ -217,45 +222,23 @@ def test_the_first_bad_sample_stops_the_run_by_name_when_its_step_comes(encoder,
     assert (caught.value.code, caught.value.sample_id) == (first.code, first.sample_id)
 
 
-def prefixes(encoder, source=None, **how) -> PrefixLoader:
-    sizes = {"batch_size": 3} | how
-    return PrefixLoader(Rows() if source is None else source, Captioning(), encoder, **sizes)
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
-@pytest.mark.parametrize("num_samples", [None, 7, 100])
-def test_every_sample_is_asked_for_once_whatever_the_number_of_ranks(encoder, world_size, num_samples):
-    seen = []
-    for rank in range(world_size):
-        batches = prefixes(encoder, rank=rank, world_size=world_size, num_samples=num_samples)
-        mine = list(batches)
-        assert len(mine) == len(batches)
-        assert batches.total == min(11, num_samples or 11)
-        seen += [index for batch in mine for index in batch.indices]
-    assert sorted(seen) == list(range(min(11, num_samples or 11)))
-
-
-def test_a_prefix_batch_holds_prefixes_and_the_samples_they_belong_to(encoder):
-    first = next(iter(prefixes(encoder)))
-    assert first.indices == (0, 1, 2)
-    assert first.batch.sample_ids == tuple(sample.sample_id for sample in first.samples) == ("s0", "s1", "s2")
-    assert [example.prefix for example in first.examples] == ["caption en"] * 3
-    assert first.batch.pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
-    assert first.batch.num_targets.tolist() == [0, 0, 0]
-    assert {sample.image_size for sample in first.samples} == {(10, 12)}
-
-
-def test_loader_processes_change_nothing_for_prefixes(encoder):
-    for ours, theirs in zip(prefixes(encoder, num_workers=1), prefixes(encoder), strict=True):
-        assert same(ours.batch, theirs.batch)
-        assert ours.indices == theirs.indices
-
-
-def test_skipped_prefixes_are_left_out_even_if_nothing_of_a_batch_is_left(encoder):
-    source = Rows(length=7, bad=(1,), broken=(6,))
-    batches = list(prefixes(skipping(encoder), source))
-    assert [batch.indices for batch in batches] == [(0, 2), (3, 4, 5), ()]
-    assert [[skip.index for skip in batch.skips] for batch in batches] == [[1], [], [6]]
-    assert [batch.batch is None for batch in batches] == [False, False, True]
-    with pytest.raises(BadSampleError, match="bad-row"):
-        list(prefixes(encoder, source))
+def test_all_captions_of_an_image_come_together_and_read_it_once(encoder):
+    source = divide(Rows(length=5), Captioning(use_all_captions=True).training_division())
+    ingredient = Ingredient(name="", source=source, recipe=Captioning(), groups=group_by_image(source))
+    training_set = TrainingSet(ingredients=(ingredient,), seed=5)
+    sizes = {"seed": 5, "global_batch_size": 4, "micro_batch_size": 4}
+    shared, alone = (
+        [
+            window.batches[0]
+            for window in TrainingLoader(training_set, encoder, shares_images=how, **sizes).windows(0, 5)
+        ]
+        for how in (True, False)
+    )
+    for ours, theirs in zip(shared, alone, strict=True):
+        assert (len(ours.pixels), len(theirs.pixels)) == (1, 4)
+        assert (len(ours.input_ids), len(theirs.input_ids)) == (1, 4)
+        assert ours.sample_ids == theirs.sample_ids
+        assert torch.equal(ours.targets, theirs.targets)
+        assert torch.equal(ours.pixels[0], theirs.pixels[3])
+    names = [name for batch in shared for name in batch.sample_ids]
+    assert sorted(names) == sorted(f"s{row}/{number}" for row in range(5) for number in range(4))

@@ -1,6 +1,6 @@
 import pickle
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from finetune.data.mixture import Ingredient, Mixture, MixturePart, Selection, TrainingSet, select
+from finetune.data.order import Groups
 from finetune.types import BadSampleError, Sample
 from recipes.captioning import Captioning
 
@@ -145,3 +146,16 @@ def test_a_selection_of_nothing_is_empty():
     assert isinstance(nothing, Selection)
     assert len(nothing) == 0
     assert nothing.indices.dtype == np.int64
+
+
+def test_rows_of_one_image_come_together_and_the_order_is_a_function_of_the_position():
+    numbers = np.arange(12, dtype=np.int64) // 3
+    plain = Ingredient(name="a", source=Rows(length=12), recipe=Captioning())
+    training_set = TrainingSet(ingredients=(replace(plain, groups=Groups.of(numbers)),), seed=4)
+    epochs = [[training_set.draw(12 * epoch + place).index for place in range(12)] for epoch in range(2)]
+    for drawn in epochs:
+        assert sorted(drawn) == list(range(12))
+        assert [row // 3 for row in drawn[::3]] == [row // 3 for row in drawn[2::3]]
+    assert epochs[0] != epochs[1]
+    again = TrainingSet(ingredients=(replace(plain, groups=Groups.of(numbers)),), seed=4)
+    assert [again.draw(position).index for position in (17, 3)] == [epochs[1][5], epochs[0][3]]

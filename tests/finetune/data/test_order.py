@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.data.order import position_to_index, rng_for, stable_hash
+from finetune.data.order import Groups, grouped_order, position_to_index, rng_for, stable_hash
 
 
 def order(seed, epoch, length, block_size=None):
@@ -80,3 +81,21 @@ def test_the_borders_between_the_parts_of_a_hash_matter():
         len({stable_hash("ab", "c"), stable_hash("a", "bc"), stable_hash("abc"), stable_hash("1"), stable_hash(1)}) == 5
     )
     assert stable_hash("\ud800") != stable_hash("?")
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 3), st.integers(0, 3))
+def test_groups_come_whole_and_every_row_comes_once(numbers, seed, epoch):
+    order = grouped_order(seed, epoch, Groups.of(np.array(numbers, dtype=np.int64))).tolist()
+    assert sorted(order) == list(range(len(numbers)))
+    met = [number for number, _ in itertools.groupby(numbers[row] for row in order)]
+    assert len(met) == len(set(met)), "a group was interrupted"
+    for number in met:
+        rows = [row for row in order if numbers[row] == number]
+        assert rows == sorted(rows)
+
+
+def test_groups_are_shuffled_as_rows_are_and_anew_in_each_epoch():
+    groups = Groups.of(np.arange(50, dtype=np.int64))
+    first, second = (grouped_order(3, epoch, groups).tolist() for epoch in (0, 1))
+    assert first == [position_to_index(3, 0, place, 50) for place in range(50)]
+    assert first != second

@@ -139,3 +139,80 @@ def test_moving_a_batch_keeps_everything():
     assert moved.sample_ids == ("a",)
     assert moved.num_examples == 1
     assert {moved.input_ids.device.type, moved.pixels.device.type, moved.example_weights.device.type} == {"meta"}
+
+
+def shared(names: str, suffixes: list[int], keys: list[str], **how) -> Batch:
+    """Examples of one image and one prefix each, by the image's key."""
+    examples = [tokenized(name, 1, 1, suffix) for name, suffix in zip(names, suffixes, strict=True)]
+    return packed(examples, image_keys=keys, **how)
+
+
+def test_equal_images_are_kept_once_and_shown_where_they_belong():
+    batch = shared("abcd", [1, 1, 1, 1], ["x", "y", "x", "x"])
+    assert batch.pixels[:, 0, 0, 0].tolist() == [0, 1]
+    assert batch.shown.tolist() == [0, 1, 0, 0]
+    assert len(batch.image_rows) == 8
+
+
+def test_images_without_keys_are_all_kept():
+    batch = packed([tokenized("a", 2, 1, 1), tokenized("b", 1, 1, 1)])
+    assert (len(batch.pixels), batch.shown.tolist()) == (3, [0, 1, 2])
+
+
+def test_kept_states_take_the_place_of_pixels():
+    examples = [tokenized(name, 1, 1, 1) for name in "abc"]
+    states = torch.arange(3.0).view(3, 1, 1).expand(-1, 2, 5)
+    no_pixels = torch.zeros((0, 3, 2, 2), dtype=torch.uint8)
+    batch = pack(examples, no_pixels, image_states=states, image_token_id=IMAGE, image_keys=["x", "x", "z"])
+    assert batch.image_states[:, 0, 0].tolist() == [0.0, 2.0]
+    assert batch.shown.tolist() == [0, 0, 1]
+    assert len(batch.pixels) == 0
+
+
+def test_examples_of_one_image_and_prefix_follow_one_prefix():
+    batch = shared("ab", [2, 1], ["x", "x"], shares_prefixes=True)
+    # The picture of the module.
+    assert batch.input_ids.tolist() == [[IMAGE, IMAGE, BOS, 100, NEWLINE, 200, 201, EOS, 200, EOS]]
+    assert batch.example_ids.tolist() == [[0] * 8 + [1] * 2]
+    assert batch.prefix_ids.tolist() == [[0] * 10]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 5, 6]]
+    assert batch.is_suffix.tolist() == [[False] * 5 + [True] * 5]
+    assert batch.predictor_rows.tolist() == [4, 5, 6, 4, 8]
+    assert batch.targets.tolist() == [200, 201, EOS, 200, EOS]
+    assert batch.target_examples.tolist() == [0, 0, 0, 1, 1]
+    assert (batch.shown.tolist(), batch.image_rows.tolist()) == ([0], [0, 1])
+
+
+def test_targets_stay_in_the_order_of_the_examples_wherever_they_stand():
+    batch = shared("abc", [3, 1, 2], ["x", "y", "x"], shares_prefixes=True, row_tokens=16)
+    assert batch.sample_ids == ("a", "b", "c")
+    assert batch.targets.tolist() == [200, 201, 202, EOS, 200, EOS, 200, 201, EOS]
+    assert batch.num_targets.tolist() == [4, 2, 3]
+    assert batch.input_ids.reshape(-1)[batch.predictor_rows].tolist() == [
+        NEWLINE,
+        200,
+        201,
+        202,
+        NEWLINE,
+        200,
+        NEWLINE,
+        200,
+        201,
+    ]
+
+
+def test_other_images_or_other_prefixes_share_nothing():
+    assert len(shared("ab", [2, 1], ["x", "y"], shares_prefixes=True).input_ids) == 2
+    other = [tokenized("a", 1, 1, 1), tokenized("b", 1, 2, 1)]
+    assert len(packed(other, image_keys=["x", "x"], shares_prefixes=True).input_ids) == 2
+
+
+@given(example_lists(), ROW)
+def test_without_anything_in_common_sharing_changes_nothing(examples, row_tokens):
+    num_images = sum(example.num_image_tokens // 2 for example in examples)
+    keys = [str(number) for number in range(num_images)]
+    alone = packed(examples, row_tokens=row_tokens)
+    batch = packed(examples, row_tokens=row_tokens, image_keys=keys, shares_prefixes=True)
+    for name in ("input_ids", "example_ids", "prefix_ids", "position_ids", "predictor_rows", "pixels", "shown"):
+        assert torch.equal(getattr(batch, name), getattr(alone, name)), name
+    assert torch.equal(alone.prefix_ids, alone.example_ids)

@@ -109,3 +109,20 @@ def test_no_process_outlives_a_main_process_that_was_killed(repository, tmp_path
         out.seek(0)
         pid = int(out.read())
     assert is_gone(pid)
+
+
+def negative(value: torch.Tensor) -> torch.Tensor:
+    return -value
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_is_left_to_do_here_is_done_in_order_and_errors_pass_through(num_workers):
+    values = load_in_order(Squares(), range(9, 14), num_workers, negative)
+    assert [int(next(values)) for _ in range(3)] == [-81, -100, -121]
+    with pytest.raises(BadSampleError, match="not this one"):
+        next(values)
+
+
+def test_what_is_left_to_do_here_does_not_hide_that_a_process_died():
+    with pytest.raises(ChildProcessError, match="a loader process died"):
+        list(load_in_order(Dying(), range(3), 1, negative))

@@ -351,16 +351,18 @@ def test_a_damaged_newest_checkpoint_costs_one_interval_and_nothing_else(new_run
 def test_three_bad_steps_in_a_row_stop_the_run_with_the_samples_named(
     new_run: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from finetune.engine.loss import per_example_loss_sums
+    from finetune.engine.loss import micro_batch_loss
 
     calls: list[int] = []
 
-    def poisoned(*args: Any, **settings: Any) -> Tensor:
+    def poisoned(*args: Any, **settings: Any) -> tuple[Tensor, Tensor]:
         calls.append(len(calls))
         # Two micro-batches a step: step 0 is bad, step 1 is good, all later ones are bad.
-        return per_example_loss_sums(*args, **settings) * (1.0 if calls[-1] in (2, 3) else math.nan)
+        factor = 1.0 if calls[-1] in (2, 3) else math.nan
+        share, sums = micro_batch_loss(*args, **settings)
+        return share * factor, sums * factor
 
-    monkeypatch.setattr("finetune.engine.step.per_example_loss_sums", poisoned)
+    monkeypatch.setattr("finetune.engine.step.micro_batch_loss", poisoned)
     run = new_run()
     with pytest.raises(NonFiniteError, match=r"step 5: loss nan.*samples: sample-0, sample-1") as stop:
         train(run)

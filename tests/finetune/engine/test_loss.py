@@ -1,18 +1,15 @@
 """The loss against its definition, and its indifference to how a window is split."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch
-from finetune.engine import loss
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums, token_losses
+from finetune.engine import linear_cross_entropy
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.model.forward import target_states
 from finetune.settings import Normalization
 from finetune.types import TokenizedExample
@@ -27,14 +24,21 @@ def model(request: pytest.FixtureRequest, small_paligemma: Callable[..., nn.Modu
     return small_paligemma(request.param)
 
 
-def loss_sums(model: nn.Module, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-    return per_example_loss_sums(
+def weighted_loss(
+    model: nn.Module, batch: Batch, weights: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    return micro_batch_loss(
         model,
         target_states(model, batch),
         batch,
+        weights,
         vocabulary_size=VOCABULARY_SIZE,
         label_smoothing=label_smoothing,
     )
+
+
+def loss_sums(model: nn.Module, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+    return weighted_loss(model, batch, torch.ones(batch.num_examples), label_smoothing)[1]
 
 
 @pytest.mark.parametrize("row_tokens", [None, 40])
@@ -68,19 +72,6 @@ def test_loss_sums_equal_the_definition_on_logits_of_transformers(
     torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-5, atol=0)
 
 
-@given(label_smoothing=st.floats(0, 0.9), vocabulary_size=st.integers(20, 60))
-def test_label_smoothing_is_that_of_torch_with_a_larger_share(label_smoothing: float, vocabulary_size: int) -> None:
-    logits, targets = torch.randn(9, vocabulary_size), torch.randint(vocabulary_size, (9,))
-    share = label_smoothing * vocabulary_size / (vocabulary_size - 1)
-    expected = nn.functional.cross_entropy(logits, targets, label_smoothing=share, reduction="none")
-    torch.testing.assert_close(token_losses(logits, targets, label_smoothing=label_smoothing), expected)
-
-
-def test_an_indifferent_model_loses_the_logarithm_of_the_vocabulary() -> None:
-    losses = token_losses(torch.zeros(3, 20), torch.tensor([0, 7, 19]), label_smoothing=0.1)
-    torch.testing.assert_close(losses, torch.full((3,), math.log(20)))
-
-
 def window_gradients(
     model: nn.Module, batches: Sequence[Batch], normalization: Normalization
 ) -> tuple[float, dict[str, Tensor]]:
@@ -91,7 +82,7 @@ def window_gradients(
     total = 0.0
     for batch in batches:
         weights = example_loss_weights(batch, normalization, num_examples=num_examples, num_targets=num_targets)
-        share = (loss_sums(model, batch, 0.1) * weights).sum()
+        share, _ = weighted_loss(model, batch, weights, 0.1)
         share.backward()
         total += share.item()
     return total, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
@@ -162,7 +153,9 @@ def test_scoring_in_chunks_changes_no_gradient(
 ) -> None:
     batches = [batch_of(random_examples(4))]
     whole_loss, whole = window_gradients(model, batches, Normalization.example)
-    monkeypatch.setattr(loss, "_CHUNK_TARGETS", 5)
+    # Five targets in fp32.
+    monkeypatch.setattr(linear_cross_entropy, "_CHUNK_BYTES", 5 * 4 * VOCABULARY_SIZE)
+    monkeypatch.setattr(linear_cross_entropy, "_TILE_IDS", 7)
     chunked_loss, chunked = window_gradients(model, batches, Normalization.example)
     assert chunked_loss == pytest.approx(whole_loss, rel=1e-6)
     assert_same_gradients(chunked, whole)

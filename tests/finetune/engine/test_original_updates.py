@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from finetune.data.packing import Batch
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.engine.optimizer import AdamW
 from finetune.engine.schedule import Cosine
 from finetune.engine.step import Learner, train_step
@@ -58,9 +58,10 @@ def arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def gradients_of(learner: Learner, trained: Mapping[str, Tensor], batch: Batch) -> dict[str, np.ndarray]:
-    sums = per_example_loss_sums(learner.model, target_states(learner.model, batch), batch, vocabulary_size=40)
     weights = example_loss_weights(batch, Normalization.example, num_examples=batch.num_examples, num_targets=0)
-    found = torch.autograd.grad((sums * weights).sum(), list(trained.values()))
+    states = target_states(learner.model, batch)
+    loss, _ = micro_batch_loss(learner.model, states, batch, weights, vocabulary_size=40)
+    found = torch.autograd.grad(loss, list(trained.values()))
     return arrays(dict(zip(trained, found, strict=True)))
 
 

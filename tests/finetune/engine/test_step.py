@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.engine.optimizer import AdamW, Sgd
 from finetune.engine.step import Learner, Outcome, train_step
 from finetune.model.forward import target_states
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
-from finetune.settings import Normalization, TrainingSettings
+from finetune.settings import Checkpointing, Normalization, TrainingSettings
 from finetune.types import TokenizedExample
 
 MakeExamples = Callable[..., list[TokenizedExample]]
@@ -65,7 +65,8 @@ def test_the_loss_is_the_mean_over_examples_or_over_tokens(
     batch = batch_of(random_examples(5))
     learner = new_learner()
     with torch.no_grad():
-        sums = per_example_loss_sums(learner.model, target_states(learner.model, batch), batch, vocabulary_size=40)
+        states = target_states(learner.model, batch)
+        _, sums = micro_batch_loss(learner.model, states, batch, torch.ones(5), vocabulary_size=40)
     expected = {
         Normalization.example: float((sums / batch.num_targets).mean()),
         Normalization.token: float(sums.sum() / batch.num_targets.sum()),
@@ -84,10 +85,10 @@ def test_an_update_is_the_gradient_of_the_loss_clipped_to_the_norm(
     learner = new_learner(choice=PLAIN_STEP, training=TrainingSettings(clip_norm=0.01))
     model = learner.model
     before = weights_of(learner)
-    sums = per_example_loss_sums(model, target_states(model, batch), batch, vocabulary_size=40)
     weights = example_loss_weights(batch, Normalization.example, num_examples=3, num_targets=0)
+    loss, _ = micro_batch_loss(model, target_states(model, batch), batch, weights, vocabulary_size=40)
     names, parameters = zip(*((name, p) for name, p in model.named_parameters() if p.requires_grad), strict=True)
-    gradients = torch.autograd.grad((sums * weights).sum(), parameters)
+    gradients = torch.autograd.grad(loss, parameters)
     norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
 
     report = train_step(learner, 0, [batch])
@@ -104,7 +105,9 @@ def test_gradient_checkpointing_and_label_smoothing_reach_the_forward(
 ) -> None:
     batch = batch_of(random_examples(3))
     plain = train_step(new_learner(), 0, [batch])
-    checkpointed = train_step(new_learner(training=TrainingSettings(gradient_checkpointing=True)), 0, [batch])
+    checkpointed = train_step(
+        new_learner(training=TrainingSettings(gradient_checkpointing=Checkpointing.all)), 0, [batch]
+    )
     smoothed = train_step(new_learner(training=TrainingSettings(label_smoothing=0.2)), 0, [batch])
     assert (checkpointed.loss, checkpointed.grad_norm) == pytest.approx((plain.loss, plain.grad_norm), rel=1e-6)
     assert smoothed.loss != pytest.approx(plain.loss, rel=1e-3)
@@ -126,12 +129,12 @@ def test_dropout_depends_on_the_step_and_on_nothing_that_happened_before(
     assert train_step(learner, 4, batches).loss != first.loss
 
 
-@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("rung", [Checkpointing.none, Checkpointing.mlp, Checkpointing.all])
 def test_residual_dropout_depends_on_the_step_alone_and_only_training_mode_has_it(
-    new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf, checkpointed: bool
+    new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf, rung: Checkpointing
 ) -> None:
     batches = split(random_examples(4), 2, batch_of)
-    training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=checkpointed)
+    training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=rung)
     learner = new_learner(choice=AdamW(learning_rate=1e-30), training=training)
     learner.losses.train()
     first = train_step(learner, 3, batches)
@@ -147,12 +150,13 @@ def test_checkpointing_recomputes_the_same_residual_dropout(
     new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf
 ) -> None:
     batch, updated = batch_of(random_examples(4), 40), []
-    for checkpointed in (False, True):
-        training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=checkpointed)
+    for rung in Checkpointing:
+        training = TrainingSettings(residual_dropout=0.3, gradient_checkpointing=rung)
         learner = new_learner(choice=PLAIN_STEP, training=training)
         train_step(learner, 0, [batch])
         updated.append(weights_of(learner))
-    assert all(torch.equal(updated[0][name], updated[1][name]) for name in updated[0])
+    for other in updated[1:]:
+        assert all(torch.equal(updated[0][name], other[name]) for name in updated[0])
 
 
 def test_stand_ins_weigh_nothing_and_a_window_of_stand_ins_changes_nothing(
@@ -181,15 +185,17 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_names_the_sample(
     monkeypatch: pytest.MonkeyPatch,
     value: float,
 ) -> None:
-    def poisoned(model: nn.Module, states: Tensor, batch: Batch, **settings: float) -> Tensor:
-        sums = per_example_loss_sums(model, states, batch, vocabulary_size=40)
+    def poisoned(
+        model: nn.Module, states: Tensor, batch: Batch, weights: Tensor, **settings: float
+    ) -> tuple[Tensor, Tensor]:
+        share, sums = micro_batch_loss(model, states, batch, weights, vocabulary_size=40)
         is_poison = torch.tensor([sample_id == "sample-2" for sample_id in batch.sample_ids])
-        return torch.where(is_poison, sums * value, sums)
+        return share * (value if is_poison.any() else 1.0), torch.where(is_poison, sums * value, sums)
 
     learner = new_learner()
     train_step(learner, 0, split(random_examples(4), 2, batch_of))
     before = weights_of(learner)
-    monkeypatch.setattr("finetune.engine.step.per_example_loss_sums", poisoned)
+    monkeypatch.setattr("finetune.engine.step.micro_batch_loss", poisoned)
     report = train_step(learner, 1, split(random_examples(4), 2, batch_of))
     assert report.outcome is Outcome.non_finite
     assert not math.isfinite(report.loss)

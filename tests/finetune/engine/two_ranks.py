@@ -31,10 +31,11 @@ class TokenLosses(nn.Module):
         self.table = nn.Embedding(12, 8)
         self.head = nn.Linear(8, 12)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
         before = batch.input_ids.flatten()[batch.predictor_rows]
         by_target = cross_entropy(self.head(self.table(before)), batch.targets, reduction="none")
-        return torch.zeros(batch.num_examples).index_add(0, batch.target_examples, by_target)
+        sums = torch.zeros(batch.num_examples).index_add(0, batch.target_examples, by_target)
+        return (sums * weights).sum(), sums.detach()
 
 
 def batch_of(numbers: list[int]) -> Batch:
@@ -70,7 +71,7 @@ def deviation_from_one_process(ranks: Ranks, normalization: Normalization) -> tu
     start = nn.utils.parameters_to_vector(module.parameters()).detach().clone()
     window = batch_of(list(range(8)))
     weights = example_loss_weights(window, normalization, num_examples=8, num_targets=int(window.num_targets.sum()))
-    gradients = torch.autograd.grad((module(window) * weights).sum(), list(module.parameters()))
+    gradients = torch.autograd.grad(module(window, weights)[0], list(module.parameters()))
     gradient = torch.cat([gradient.flatten() for gradient in gradients])
     expected = -gradient * CLIP_NORM / gradient.norm()
 
@@ -84,7 +85,7 @@ def step_with_one_poisoned_rank(ranks: Ranks) -> dict[str, object]:
     learner, module = new_learner(ranks, Normalization.example)
     before = [parameter.detach().clone() for parameter in module.parameters()]
     if ranks.rank == 1:
-        module.register_forward_hook(lambda module, arguments, sums: sums * math.nan)
+        module.register_forward_hook(lambda module, arguments, found: tuple(value * math.nan for value in found))
     report = train_step(learner, 0, [batch_of([ranks.rank])])
     unchanged = all(torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True))
     return {"outcome": report.outcome.value, "unchanged": unchanged, "suspects": report.suspects}

@@ -1,19 +1,24 @@
 """Generated ids against transformers' `generate`, full recomputation, and search spelled out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from finetune.data.encode import Encoded
 from finetune.data.packing import Batch
-from finetune.engine.loss import per_example_loss_sums
-from finetune.evaluate.generate import generate
+from finetune.data.prefixes import Asked
+from finetune.engine.loss import micro_batch_loss
+from finetune.evaluate.decoding_rules import DecodingRules
+from finetune.evaluate.generate import BatchGenerator, generate
 from finetune.model.forward import all_states, target_states, vocabulary_logits
-from finetune.types import TokenizedExample
+from finetune.types import Example, Sample, TokenizedExample
 
 EOS, VOCABULARY_SIZE = 1, 40
 
@@ -126,7 +131,8 @@ def log_probs_of(
     """Score suffixes through the training loss."""
     examples = [with_suffix(prefix, suffix) for suffix in suffixes]
     batch = replace(batch_of(examples), pixels=batch_of([prefix] * len(suffixes)).pixels)
-    sums = per_example_loss_sums(model, target_states(model, batch), batch, vocabulary_size=vocabulary_size)
+    weights = torch.ones(batch.num_examples)
+    _, sums = micro_batch_loss(model, target_states(model, batch), batch, weights, vocabulary_size=vocabulary_size)
     return (-sums).tolist()
 
 
@@ -194,3 +200,123 @@ def test_packed_prefixes_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="one a row"):
         generate(model, batch_of(prefixes, 64), max_new_tokens=2, num_beams=1, eos_id=EOS, vocabulary_size=40)
+
+
+def asked(prefixes: Sequence[TokenizedExample]) -> list[Asked]:
+    return [
+        Asked(
+            index=index,
+            encoded=Encoded(
+                sample=Sample(sample_id=one.sample_id, origin="test", images=()),
+                example=Example(sample_id=one.sample_id, images=(), prefix="", suffix=""),
+                tokenized=one,
+                pixels_u8=torch.zeros(0, 3, 28, 28, dtype=torch.uint8),
+                image_keys=(one.sample_id,),
+            ),
+        )
+        for index, one in enumerate(prefixes)
+    ]
+
+
+def generator(
+    model: nn.Module, batch_of: Callable[..., Batch], *, batch_size: int, num_beams: int = 1, **how: Any
+) -> BatchGenerator:
+    return BatchGenerator(
+        model=model,
+        rules=DecodingRules(max_new_tokens=12, num_beams=num_beams, eos_id=EOS, vocabulary_size=VOCABULARY_SIZE),
+        pack=lambda group: batch_of([one.encoded.tokenized for one in group]),
+        batch_size=batch_size,
+        device=torch.device("cpu"),
+        **how,
+    )
+
+
+@pytest.fixture
+def many(random_examples: Callable[..., list[TokenizedExample]]) -> list[TokenizedExample]:
+    return [without_suffix(example) for example in random_examples(23)]
+
+
+@pytest.mark.parametrize("batch_size", [3, 8, 32])
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_many_samples_are_told_the_same_at_once_as_one_by_one(
+    model: nn.Module,
+    many: list[TokenizedExample],
+    batch_of: Callable[..., Batch],
+    batch_size: int,
+    num_beams: int,
+) -> None:
+    (lift_eos if num_beams == 1 else sharpen)(model)
+    one_by_one = generator(model, batch_of, batch_size=1, num_beams=num_beams).generate(iter(asked(many)))
+    expected = {one.index: ids for one, ids in one_by_one}
+    together = list(generator(model, batch_of, batch_size=batch_size, num_beams=num_beams).generate(iter(asked(many))))
+    assert sorted(one.index for one, _ in together) == list(range(23))
+    assert {one.index: ids for one, ids in together} == expected
+    assert len({len(ids) for ids in expected.values()}) > 2
+
+
+def test_the_place_of_a_finished_sample_is_handed_on_at_once(
+    model: nn.Module, many: list[TokenizedExample], batch_of: Callable[..., Batch]
+) -> None:
+    lift_eos(model)
+    num_scored: list[int] = []
+    model.lm_head.register_forward_hook(lambda module, inputs, output: num_scored.append(len(inputs[0])))
+    said = [ids for _, ids in generator(model, batch_of, batch_size=4).generate(iter(asked(many)))]
+    # Each row that was computed said an id or EOS: none ran on after its end, and none waited for a neighbour.
+    assert sum(num_scored) == sum(len(ids) + (len(ids) < 12) for ids in said)
+    assert max(num_scored) == 4
+
+
+def test_samples_come_back_before_all_are_read(
+    model: nn.Module, many: list[TokenizedExample], batch_of: Callable[..., Batch]
+) -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[Asked]:
+        for one in asked(many):
+            taken.append(one.index)
+            yield one
+
+    next(generator(model, batch_of, batch_size=2).generate(source()))
+    assert len(taken) <= 16
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_nothing_is_yielded_inside_of_the_runs_autocast_and_nothing_computed_outside(
+    model: nn.Module, many: list[TokenizedExample], batch_of: Callable[..., Batch], num_beams: int
+) -> None:
+    depth, seen = 0, []
+
+    @contextmanager
+    def computing() -> Iterator[None]:
+        nonlocal depth
+        depth += 1
+        yield
+        depth -= 1
+
+    model.lm_head.register_forward_hook(lambda *_: seen.append((depth, torch.is_grad_enabled())))
+    running = generator(model, batch_of, batch_size=5, num_beams=num_beams, computing=computing)
+    for _ in running.generate(iter(asked(many))):
+        assert depth == 0
+        assert torch.is_grad_enabled()
+    assert set(seen) == {(1, False)}
+
+
+def test_no_samples_are_told_nothing(model: nn.Module, batch_of: Callable[..., Batch]) -> None:
+    assert list(generator(model, batch_of, batch_size=4).generate(iter([]))) == []
+
+
+def test_prefixes_of_one_group_hold_no_more_tokens_than_are_read_at_once(
+    model: nn.Module,
+    many: list[TokenizedExample],
+    batch_of: Callable[..., Batch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = {one.index: ids for one, ids in generator(model, batch_of, batch_size=16).generate(iter(asked(many)))}
+    monkeypatch.setattr("finetune.evaluate.generate._TOKENS_AT_ONCE", 30)
+    sizes: list[int] = []
+    model.model.language_model.layers[0].self_attn.q_proj.register_forward_hook(
+        lambda module, inputs, output: sizes.append(inputs[0].shape[0] * inputs[0].shape[1])
+    )
+    found = {one.index: ids for one, ids in generator(model, batch_of, batch_size=16).generate(iter(asked(many)))}
+    assert found == expected
+    assert max(sizes) <= 30

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,13 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from finetune.data.loader import PrefixBatch, Skip
-from finetune.data.packing import Batch, pack
+from finetune.data.encode import Encoded
+from finetune.data.prefixes import Asked
+from finetune.data.skips import Skip
 from finetune.evaluate.runner import (
+    Answer,
     EvaluationPart,
     EvaluationStoppedError,
     Evaluator,
     answer,
+    answers_in_order,
     evaluate,
     evaluate_all,
     report_evaluation,
@@ -107,28 +111,20 @@ class Naming:
 
 
 @dataclass
-class Batches:
-    """Samples by index, two a batch; `skipped` ones cannot be used."""
+class Prefixes:
+    """Samples by index; `skipped` ones cannot be used."""
 
     indices: Sequence[int]
     total: int
     skipped: Sequence[int] = ()
 
-    def __len__(self) -> int:
-        return -(-len(self.indices) // 2)
+    @property
+    def largest_share(self) -> int:
+        return len(self.indices)
 
-    def __iter__(self) -> Iterator[PrefixBatch]:
-        for start in range(0, len(self.indices), 2):
-            chunk = self.indices[start : start + 2]
-            usable = [index for index in chunk if index not in self.skipped]
-            samples = tuple(sample(index) for index in usable)
-            yield PrefixBatch(
-                indices=tuple(usable),
-                samples=samples,
-                examples=tuple(Naming().ask(one) for one in samples),
-                batch=packed(usable) if usable else None,
-                skips=tuple(skip(index) for index in chunk if index in self.skipped),
-            )
+    def __iter__(self) -> Iterator[Asked | Skip]:
+        for index in self.indices:
+            yield skip(index) if index in self.skipped else asked(index)
 
 
 def sample(index: int) -> Sample:
@@ -147,30 +143,35 @@ def skip(index: int) -> Skip:
     return Skip(sample_id="", origin=f"test:{index}", field_name="image", code="empty", message="it is", index=index)
 
 
-def packed(indices: Sequence[int]) -> Batch:
-    """Prefixes whose only id is their sample's."""
-    examples = [
-        TokenizedExample(
-            sample_id=f"s{index}",
-            input_ids=np.array([_FIRST_ID + index], dtype=np.int64),
-            is_suffix=np.zeros(1, dtype=np.bool_),
-            num_image_tokens=0,
-        )
-        for index in indices
-    ]
-    return pack(examples, torch.zeros(len(examples), 3, 4, 4, dtype=torch.uint8), image_token_id=1)
+def asked(index: int) -> Asked:
+    ids = np.array([_FIRST_ID + index], dtype=np.int64)
+    return Asked(
+        index=index,
+        encoded=Encoded(
+            sample=sample(index),
+            example=Naming().ask(sample(index)),
+            tokenized=TokenizedExample(
+                sample_id=f"s{index}", input_ids=ids, is_suffix=np.zeros(1, dtype=np.bool_), num_image_tokens=0
+            ),
+            pixels_u8=torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
+            image_keys=(f"{index}",),
+        ),
+    )
 
 
-def echo(batch: Batch) -> list[list[int]]:
-    """Generate each prefix's own id, and for sample 2 another one."""
-    ids = [int(row[0]) for row in batch.input_ids]
-    return [[one + 50] if one == _FIRST_ID + 2 else [one] for one in ids]
+def echo(prefixes: Iterator[Asked]) -> Iterator[tuple[Asked, list[int]]]:
+    """Generate each prefix's own id, and for sample 2 another one; later samples of a pair are done first."""
+    while pair := list(islice(prefixes, 2)):
+        for one in reversed(pair):
+            (own,) = one.encoded.tokenized.input_ids.tolist()
+            yield one, [own + 50] if one.index == 2 else [own]
 
 
 def evaluator(ranks: Any = None, gallery_size: int = 2, **changes: Any) -> Evaluator:
     return Evaluator(
         generate_ids=echo,
         decode_ids=lambda ids: f"picture {ids[0] - _FIRST_ID}",
+        round_size=2,
         ranks=ranks or Alone(),
         progress=NoProgress(),
         gallery_size=gallery_size,
@@ -180,7 +181,7 @@ def evaluator(ranks: Any = None, gallery_size: int = 2, **changes: Any) -> Evalu
 
 def test_each_sample_is_scored_once_in_order_with_its_own_score() -> None:
     recipe = Naming()
-    result = evaluate(EvaluationPart(recipe=recipe, batches=Batches(range(5), 5)), evaluator())
+    result = evaluate(EvaluationPart(recipe=recipe, prefixes=Prefixes(range(5), 5)), evaluator())
     assert recipe.metric.seen == ["s0", "s1", "s2", "s3", "s4"]
     assert dict(result.values) == {"exact": 0.75, "seen": 5.0}
     assert [(row.sample_id, row.score) for row in result.rows] == [
@@ -195,7 +196,7 @@ def test_each_sample_is_scored_once_in_order_with_its_own_score() -> None:
 
 
 def test_a_row_holds_what_was_asked_said_and_true() -> None:
-    result = evaluate(EvaluationPart(recipe=Naming(), batches=Batches(range(3), 3)), evaluator())
+    result = evaluate(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(3), 3)), evaluator())
     row = result.rows[2]
     assert (row.prefix, row.text, row.reference) == ("name s2", "picture 52", "picture 2")
     assert [instance.label for instance in row.predicted] == ["it"]
@@ -203,19 +204,21 @@ def test_a_row_holds_what_was_asked_said_and_true() -> None:
 
 
 def test_only_the_gallery_has_thumbnails_in_the_proportions_of_the_image() -> None:
-    result = evaluate(EvaluationPart(recipe=Naming(), batches=Batches(range(4), 4)), evaluator(gallery_size=3))
+    result = evaluate(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(4), 4)), evaluator(gallery_size=3))
     thumbnails = [row.thumbnail_jpeg for row in result.rows]
     assert [thumbnail is None for thumbnail in thumbnails] == [False, False, False, True]
     assert thumbnails[1] is not None
     assert Image.open(io.BytesIO(thumbnails[1])).size == (448, 224)
 
 
-class InPairs(Batches):
+class InPairs(Prefixes):
     """Examples that show their image twice."""
 
-    def __iter__(self) -> Iterator[PrefixBatch]:
-        for batch in super().__iter__():
-            yield replace(batch, examples=tuple(replace(one, images=one.images * 2) for one in batch.examples))
+    def __iter__(self) -> Iterator[Asked | Skip]:
+        for one in super().__iter__():
+            assert isinstance(one, Asked)
+            example = one.encoded.example
+            yield replace(one, encoded=replace(one.encoded, example=replace(example, images=example.images * 2)))
 
 
 class Saying(Naming):
@@ -227,51 +230,71 @@ class Saying(Naming):
 
 def test_a_thumbnail_shows_all_images_unless_boxes_are_drawn_on_the_first() -> None:
     for recipe, size in ((Saying(), (452, 112)), (Naming(), (448, 224))):
-        result = evaluate(EvaluationPart(recipe=recipe, batches=InPairs(range(2), 2)), evaluator(gallery_size=3))
+        result = evaluate(EvaluationPart(recipe=recipe, prefixes=InPairs(range(2), 2)), evaluator(gallery_size=3))
         assert result.rows[0].thumbnail_jpeg is not None
         assert Image.open(io.BytesIO(result.rows[0].thumbnail_jpeg)).size == size
 
 
 def test_samples_that_cannot_be_used_are_told_and_the_rest_is_scored() -> None:
-    batches = Batches(range(5), 5, skipped=(0, 1, 4))
-    result = evaluate(EvaluationPart(recipe=Naming(), batches=batches), evaluator())
+    prefixes = Prefixes(range(5), 5, skipped=(0, 1, 4))
+    result = evaluate(EvaluationPart(recipe=Naming(), prefixes=prefixes), evaluator())
     assert [row.sample_id for row in result.rows] == ["s2", "s3"]
     assert [one.index for one in result.skips] == [0, 1, 4]
 
 
 def test_answers_of_other_ranks_take_their_place_in_the_order() -> None:
-    of_first, _ = answer(EvaluationPart(recipe=Naming(), batches=Batches([0, 2, 4], 5, skipped=[])), _lenient(5))
+    of_first = answer(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(5), 5)), evaluator())[0]
     recipe = Naming()
-    ranks = Second(others=[[False], of_first, []])
-    result = evaluate(EvaluationPart(recipe=recipe, batches=Batches([1, 3], 5)), evaluator(ranks))
+    others = [[False], [of_first[2], of_first[0]], [False], [of_first[4]]]
+    part = EvaluationPart(recipe=recipe, prefixes=OfSecond([1, 3], 5))
+    result = evaluate(part, evaluator(Second(others=others)))
     assert recipe.metric.seen == ["s0", "s1", "s2", "s3", "s4"]
     assert dict(result.values) == {"exact": 0.75, "seen": 5.0}
 
 
-def _lenient(total: int) -> Evaluator:
-    """An evaluator whose other rank answers what is missing with skips."""
-    return evaluator(Second(others=[[False], [], [skip(index) for index in range(1, total, 2)]]))
+class OfSecond(Prefixes):
+    """The share of the rank that has less than the other."""
+
+    @property
+    def largest_share(self) -> int:
+        return len(self.indices) + 1
 
 
 def test_images_do_not_travel_between_ranks() -> None:
-    ranks = Second(others=[[False], [], []])
-    evaluate(EvaluationPart(recipe=Naming(), batches=Batches(range(3), 3)), evaluator(ranks))
-    assert all(one.sample.images == () for one in ranks.heard[1])
+    ranks = Second(others=[[False], [], [False], []])
+    evaluate(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(3), 3)), evaluator(ranks))
+    heard = [one for values in ranks.heard for one in values if isinstance(one, Answer)]
+    assert [one.sample.images for one in heard] == [(), (), ()]
+
+
+def test_answers_are_given_out_in_order_before_the_rest_is_generated() -> None:
+    generated: list[int] = []
+
+    def watched(prefixes: Iterator[Asked]) -> Iterator[tuple[Asked, list[int]]]:
+        for one, ids in echo(prefixes):
+            generated.append(one.index)
+            yield one, ids
+
+    watching = replace(evaluator(), generate_ids=watched)
+    answers = answers_in_order(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(6), 6, skipped=(1,))), watching)
+    assert [next(answers).index for _ in range(2)] == [0, 1]
+    assert len(generated) < 5
+    assert [one.index for one in answers] == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("indices", "message"), [([0, 1, 1], "twice: .1., missing: .2."), ([0, 2], "missing: .1.")])
 def test_a_sample_that_comes_twice_or_not_at_all_is_a_mistake_of_ours(indices: list[int], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
-        evaluate(EvaluationPart(recipe=Naming(), batches=Batches(indices, 3)), evaluator())
+        evaluate(EvaluationPart(recipe=Naming(), prefixes=Prefixes(indices, 3)), evaluator())
 
 
 def test_a_split_without_a_usable_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="no sample of the evaluation split can be used: 3 of 3 skipped"):
-        evaluate(EvaluationPart(recipe=Naming(), batches=Batches(range(3), 3, skipped=range(3))), evaluator())
+        evaluate(EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(3), 3, skipped=range(3))), evaluator())
 
 
 def test_all_ranks_give_up_when_one_is_told_to_end() -> None:
-    part = EvaluationPart(recipe=Naming(), batches=Batches(range(4), 4))
+    part = EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(4), 4))
     with pytest.raises(EvaluationStoppedError):
         evaluate(part, evaluator(should_stop=lambda: True))
     with pytest.raises(EvaluationStoppedError):
@@ -279,7 +302,7 @@ def test_all_ranks_give_up_when_one_is_told_to_end() -> None:
 
 
 def test_parts_of_a_mixture_are_told_apart_by_name_and_share_the_gallery() -> None:
-    parts = [EvaluationPart(name=name, recipe=Naming(), batches=Batches(range(3), 3)) for name in ("a", "b")]
+    parts = [EvaluationPart(name=name, recipe=Naming(), prefixes=Prefixes(range(3), 3)) for name in ("a", "b")]
     result = evaluate_all(parts, evaluator(gallery_size=3))
     assert dict(result.values) == {"a/exact": 2 / 3, "a/seen": 3.0, "b/exact": 2 / 3, "b/seen": 3.0}
     assert [row.sample_id for row in result.rows] == ["a/s0", "a/s1", "a/s2", "b/s0", "b/s1", "b/s2"]
@@ -288,7 +311,7 @@ def test_parts_of_a_mixture_are_told_apart_by_name_and_share_the_gallery() -> No
 
 
 def test_answers_without_truth_can_be_shown_without_scores() -> None:
-    part = EvaluationPart(recipe=Naming(), batches=Batches(range(2), 2))
+    part = EvaluationPart(recipe=Naming(), prefixes=Prefixes(range(2), 2))
     answers, _ = answer(part, evaluator(gallery_size=0))
     assert [row.text for row in rows_of(part, answers, [None, None])] == ["picture 0", "picture 1"]
 
@@ -297,8 +320,8 @@ def test_a_reported_evaluation_is_in_the_runs_folder_and_on_the_terminal(tmp_pat
     printed: list[str] = []
     reporter = MainReporter(RunFolder(path=tmp_path), NoTracker(), LineProgress(printed.append, seconds=0))
     reporter.start(RunDescription(name="r", num_steps=0, config={}, config_text=""))
-    batches = Batches(range(3), 3, skipped=(1,))
-    result = evaluate(EvaluationPart(recipe=Naming(), batches=batches), evaluator())
+    prefixes = Prefixes(range(3), 3, skipped=(1,))
+    result = evaluate(EvaluationPart(recipe=Naming(), prefixes=prefixes), evaluator())
     report_evaluation(result, reporter, 100)
     reporter.finish(0, "finished")
     folder = RunFolder(path=tmp_path)
@@ -313,7 +336,7 @@ def test_a_reported_evaluation_is_in_the_runs_folder_and_on_the_terminal(tmp_pat
 def test_progress_is_shown_with_a_rate(tmp_path: Path) -> None:
     printed: list[str] = []
     reporter = MainReporter(RunFolder(path=tmp_path), NoTracker(), LineProgress(printed.append, seconds=0))
-    watched = Evaluator(generate_ids=echo, decode_ids=str, ranks=Alone(), progress=reporter.progress, gallery_size=0)
-    answer(EvaluationPart(name="cells", recipe=Naming(), batches=Batches(range(3), 3)), watched)
-    assert [line.split(" | ")[0] for line in printed] == ["cells/evaluation 1/2", "cells/evaluation 2/2"]
+    watched = replace(evaluator(gallery_size=0), progress=reporter.progress)
+    answer(EvaluationPart(name="cells", recipe=Naming(), prefixes=Prefixes(range(3), 3)), watched)
+    assert [line.split(" | ")[0] for line in printed] == ["cells/evaluation 2/3", "cells/evaluation 3/3"]
     assert all("examples/s" in line and "left" in line for line in printed)

@@ -42,26 +42,26 @@ def with_mask(rule: MaskRule) -> Forward:
     return forward
 
 
-def prefix_lm(owners: Tensor, positions: Tensor, is_suffix: Tensor) -> Tensor:
+def prefix_lm(owners: Tensor, positions: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
     return ~is_suffix[:, None, :] | (positions[:, None, :] <= positions[:, :, None])
 
 
-def same_example(owners: Tensor, positions: Tensor, is_suffix: Tensor) -> Tensor:
+def same_example(owners: Tensor, positions: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
     return owners[:, :, None] == owners[:, None, :]
 
 
-def causal(owners: Tensor, positions: Tensor, is_suffix: Tensor) -> Tensor:
-    return same_example(owners, positions, is_suffix) & (positions[:, None, :] <= positions[:, :, None])
+def causal(owners: Tensor, positions: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
+    return same_example(owners, positions, is_suffix, prefix_ids) & (positions[:, None, :] <= positions[:, :, None])
 
 
-def padding_is_visible(owners: Tensor, positions: Tensor, is_suffix: Tensor) -> Tensor:
-    visible = same_example(owners, positions, is_suffix) | (owners < 0)[:, None, :]
-    return visible & prefix_lm(owners, positions, is_suffix)
+def padding_is_visible(owners: Tensor, positions: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
+    visible = same_example(owners, positions, is_suffix, prefix_ids) | (owners < 0)[:, None, :]
+    return visible & prefix_lm(owners, positions, is_suffix, prefix_ids)
 
 
-def neighbours_are_visible(owners: Tensor, positions: Tensor, is_suffix: Tensor) -> Tensor:
+def neighbours_are_visible(owners: Tensor, positions: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
     same_kind = (owners < 0)[:, :, None] == (owners < 0)[:, None, :]
-    return same_kind & prefix_lm(owners, positions, is_suffix)
+    return same_kind & prefix_lm(owners, positions, is_suffix, prefix_ids)
 
 
 def stretched_positions(model: nn.Module, batch: Batch) -> Tensor:

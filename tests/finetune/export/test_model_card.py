@@ -106,7 +106,8 @@ def test_a_published_base_is_named_for_the_hub_with_its_licence(loaded: LoadedMo
 
 
 def test_the_resize_is_told_as_it_is(loaded: LoadedModel) -> None:
-    assert "bicubic" in _card(loaded)
+    assert "bicubic filtering, as the processor in this folder does with its Pillow backend" in _card(loaded)
+    assert "with its torchvision backend" in _card(loaded, resize=Resize.hf_fast)
     assert "truncated" in _card(loaded, resize=Resize.reference)
 
 

@@ -20,7 +20,7 @@ from finetune.settings import DataSettings, Resize
 SMALL = {"vision_width": 32, "vision_depth": 1, "decoder_width": 64, "decoder_depth": 1, "image_size": 56}
 
 
-@pytest.mark.parametrize(("resize", "resample"), [(Resize.hf, 3), (Resize.reference, 2)])
+@pytest.mark.parametrize(("resize", "resample"), [(Resize.hf, 3), (Resize.hf_fast, 3), (Resize.reference, 2)])
 def test_the_plain_processor_has_the_runs_size_and_filter(tmp_path: Path, resize: Resize, resample: int) -> None:
     loaded = TinyModel(**SMALL).load()
     write_processor(loaded, tmp_path, Preprocessing.of_run(loaded.image_size, DataSettings(resize=resize)))

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch
-from finetune.engine.loss import per_example_loss_sums
+from finetune.engine.loss import micro_batch_loss
 from finetune.model.forward import all_states, embed_tokens, target_states, vocabulary_logits
+from finetune.settings import Checkpointing
 from finetune.types import TokenizedExample
 
 VOCABULARY_SIZE = 40
@@ -80,16 +81,18 @@ def test_injected_adapters_take_part_in_every_linear(
     assert largest_difference(adapted, plain) > 0.1
 
 
-def causal(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor) -> Tensor:
+def causal(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
     same = example_ids[:, :, None] == example_ids[:, None, :]
     return same & (position_ids[:, None, :] <= position_ids[:, :, None])
 
 
-def bidirectional(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor) -> Tensor:
+def bidirectional(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
     return example_ids[:, :, None] == example_ids[:, None, :]
 
 
-def leaking_between_examples(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor) -> Tensor:
+def leaking_between_examples(
+    example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor, prefix_ids: Tensor
+) -> Tensor:
     return ~is_suffix[:, None, :] | (position_ids[:, None, :] <= position_ids[:, :, None])
 
 
@@ -135,10 +138,11 @@ def test_image_tokens_are_not_scaled_and_text_is(
     torch.testing.assert_close(embedded[:, 4:], table[batch.input_ids[:, 4:]] * 32**0.5)
 
 
-def gradients(model: nn.Module, batch: Batch, checkpoint_layers: bool) -> dict[str, Tensor]:
+def gradients(model: nn.Module, batch: Batch, rung: Checkpointing) -> dict[str, Tensor]:
     model.zero_grad()
-    states = target_states(model, batch, checkpoint_layers=checkpoint_layers)
-    per_example_loss_sums(model, states, batch, vocabulary_size=VOCABULARY_SIZE).sum().backward()
+    states = target_states(model, batch, rung=rung)
+    weights = torch.ones(batch.num_examples)
+    micro_batch_loss(model, states, batch, weights, vocabulary_size=VOCABULARY_SIZE)[0].backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -146,38 +150,40 @@ def test_checkpointing_layers_leaves_every_gradient_as_it_was(
     model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf
 ) -> None:
     batch = batch_of(random_examples(3), 40)
-    kept, recomputed = gradients(model, batch, False), gradients(model, batch, True)
-    assert kept.keys() == recomputed.keys() == dict(model.named_parameters()).keys()
-    assert all(torch.equal(kept[name], recomputed[name]) for name in kept)
+    kept = gradients(model, batch, Checkpointing.none)
+    for rung in Checkpointing:
+        recomputed = gradients(model, batch, rung)
+        assert kept.keys() == recomputed.keys() == dict(model.named_parameters()).keys()
+        assert all(torch.equal(kept[name], recomputed[name]) for name in kept)
 
 
-@pytest.mark.parametrize("checkpoint_layers", [False, True])
+@pytest.mark.parametrize("rung", Checkpointing)
 def test_a_frozen_image_encoder_keeps_nothing_and_the_connector_still_learns(
-    model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf, checkpoint_layers: bool
+    model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf, rung: Checkpointing
 ) -> None:
     model.model.vision_tower.requires_grad_(False)
     tower_outputs = []
     model.model.vision_tower.post_layernorm.register_forward_hook(lambda *call: tower_outputs.append(call[2]))
-    found = gradients(model, batch_of(random_examples(3)), checkpoint_layers)
+    found = gradients(model, batch_of(random_examples(3)), rung)
     assert not any(output.requires_grad for output in tower_outputs)
     assert found["model.multi_modal_projector.linear.weight"].abs().sum() > 0
     assert not any("vision_tower" in name for name in found)
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("checkpoint_layers", [False, True])
+@pytest.mark.parametrize("rung", Checkpointing)
 def test_fp32_adapters_learn_over_a_bf16_base(
-    model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf, autocast: bool, checkpoint_layers: bool
+    model: nn.Module, random_examples: MakeExamples, batch_of: BatchOf, autocast: bool, rung: Checkpointing
 ) -> None:
     batch = batch_of(random_examples(3))
     add_random_adapters(model)
-    exact = gradients(model, batch, False)
+    exact = gradients(model, batch, Checkpointing.none)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if "lora_" not in name:
             parameter.data = parameter.data.bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        found = gradients(model, batch, checkpoint_layers)
+        found = gradients(model, batch, rung)
     assert found.keys() == {name for name in exact if "lora_" in name}
     for name, gradient in found.items():
         assert gradient.dtype == torch.float32
@@ -193,6 +199,6 @@ def test_fp32_weights_learn_under_autocast_over_a_bf16_base(
             parameter.data = parameter.data.bfloat16()
             parameter.requires_grad_(False)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = gradients(model, batch, False)
+        found = gradients(model, batch, Checkpointing.none)
     assert all(gradient.dtype == torch.float32 and gradient.isfinite().all() for gradient in found.values())
     assert {"vision_tower", "multi_modal_projector", "language_model"} <= {name.split(".")[1] for name in found}

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from finetune.model.image_encoder import embed_images, embed_normalized
+from finetune.model.image_encoder import image_states, normalized_image_states
+from finetune.settings import Checkpointing
 
 
 @pytest.fixture
@@ -16,23 +17,25 @@ def model(small_paligemma: Callable[..., nn.Module]) -> nn.Module:
 def test_black_is_minus_one_and_white_is_one(model: nn.Module) -> None:
     for level, normalized in ((0, -1.0), (255, 1.0)):
         pixels = torch.full((1, 3, 28, 28), level, dtype=torch.uint8)
-        assert torch.equal(embed_images(model, pixels), embed_normalized(model, torch.full(pixels.shape, normalized)))
+        assert torch.equal(
+            image_states(model, pixels), normalized_image_states(model, torch.full(pixels.shape, normalized))
+        )
 
 
 @torch.no_grad()
 def test_image_tokens_equal_those_of_transformers(model: nn.Module) -> None:
     pixels = torch.rand(3, 3, 28, 28) * 2 - 1
     expected = model.get_image_features(pixels).pooler_output
-    torch.testing.assert_close(embed_normalized(model, pixels), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        model.model.multi_modal_projector(normalized_image_states(model, pixels)), expected, atol=1e-5, rtol=0
+    )
 
 
-@pytest.mark.parametrize("checkpoint_layers", [False, True])
-def test_one_trained_parameter_makes_the_whole_encoder_differentiable(
-    model: nn.Module, checkpoint_layers: bool
-) -> None:
+@pytest.mark.parametrize("rung", Checkpointing)
+def test_one_trained_parameter_makes_the_whole_encoder_differentiable(model: nn.Module, rung: Checkpointing) -> None:
     pixels = torch.randint(0, 256, (1, 3, 28, 28), dtype=torch.uint8)
     model.requires_grad_(False)
-    assert not embed_images(model, pixels, checkpoint_layers=checkpoint_layers).requires_grad
+    assert not image_states(model, pixels, rung=rung).requires_grad
     first = model.model.vision_tower.embeddings.patch_embedding.weight.requires_grad_(True)
-    embed_images(model, pixels, checkpoint_layers=checkpoint_layers).sum().backward()
+    image_states(model, pixels, rung=rung).sum().backward()
     assert first.grad.abs().sum() > 0

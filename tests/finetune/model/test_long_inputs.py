@@ -131,8 +131,10 @@ def test_the_first_image_token_reaches_the_last_target_through_one_layer(case: C
 def test_generation_over_the_cache_sees_what_training_sees(case: Case) -> None:
     model = new_model("windowed")
     length = case.batch.input_ids.shape[1] - NUM_SUFFIX
-    by_token = ("input_ids", "example_ids", "position_ids", "is_suffix")
-    prefix = replace(case.batch, **{name: getattr(case.batch, name)[:, :length] for name in by_token})
+    by_token = ("input_ids", "example_ids", "prefix_ids", "position_ids", "is_suffix")
+    by_target = ("predictor_rows", "targets", "target_examples")
+    shown = {name: getattr(case.batch, name)[:, :length] for name in by_token}
+    prefix = replace(case.batch, **shown, **{name: getattr(case.batch, name)[:0] for name in by_target})
     _, cache = read_prefixes(model, prefix, max_new_tokens=NUM_SUFFIX)
     for new_id in case.batch.input_ids[0, length:-1]:
         states = extend(model, cache, new_id[None])

@@ -10,16 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from finetune.data.packing import Batch, pack
-from finetune.engine.loss import example_loss_weights, per_example_loss_sums
+from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.evaluate.generate import generate
-from finetune.model import forward
+from finetune.model import image_encoder
 from finetune.model.forward import all_states, target_states, vocabulary_logits
-from finetune.model.image_encoder import embed_normalized
+from finetune.model.image_encoder import normalized_image_states
 from finetune.model.npz import array_blocks, load_npz, parameters_by_name
 from finetune.model.npz_checkpoint import inspect_npz
 from finetune.model.npz_config import dimensions_of
 from finetune.model.npz_layout import array_rules
-from finetune.settings import Normalization, Precision
+from finetune.settings import Checkpointing, Normalization, Precision
 from finetune.types import TokenizedExample
 
 # One past the table: a placeholder's own row is never looked at.
@@ -46,10 +46,10 @@ def model(oracles: Path, generation: int, expected: Arrays, monkeypatch: pytest.
     model, _ = load_npz(checkpoint, Precision.fp32)
     images = torch.from_numpy(expected["image"]).permute(0, 3, 1, 2)
 
-    def embed(model: nn.Module, pixels: Tensor, *, checkpoint_layers: bool) -> Tensor:
-        return embed_normalized(model, images[pixels[:, 0, 0, 0].long()])
+    def read(model: nn.Module, pixels: Tensor, *, rung: Checkpointing) -> Tensor:
+        return normalized_image_states(model, images[pixels[:, 0, 0, 0].long()])
 
-    monkeypatch.setattr(forward, "embed_images", embed)
+    monkeypatch.setattr(image_encoder, "image_states", read)
     return model
 
 
@@ -83,16 +83,17 @@ def test_logits_are_the_originals(model: nn.Module, expected: Arrays, row_tokens
 
 
 def window_loss(model: nn.Module, expected: Arrays, batch: Batch) -> tuple[Float[Tensor, " examples"], Tensor]:
-    sums = per_example_loss_sums(
+    num_targets = int(batch.num_targets.sum())
+    weights = example_loss_weights(batch, Normalization.example, num_examples=3, num_targets=num_targets)
+    loss, sums = micro_batch_loss(
         model,
         target_states(model, batch),
         batch,
+        weights,
         vocabulary_size=VOCABULARY_SIZE,
         label_smoothing=float(expected["label_smoothing"]),
     )
-    num_targets = int(batch.num_targets.sum())
-    weights = example_loss_weights(batch, Normalization.example, num_examples=3, num_targets=num_targets)
-    return sums / batch.num_targets, (sums * weights).sum()
+    return sums / batch.num_targets, loss
 
 
 @pytest.mark.parametrize("row_tokens", [None, 80])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from finetune.reporting.rows import PredictionRow
-from finetune.reporting.run_folder import RunFolder, write_predictions
+from finetune.reporting.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -85,22 +85,6 @@ def test_predictions_written_again_replace_the_old_ones_and_their_images(folder:
     folder.write_predictions([row("a")], 1)
     assert folder.read_predictions(1) == [row("a")]
     assert sorted(content(folder)) == ["predictions/step-00000001.jsonl"]
-
-
-def test_predictions_can_be_written_anywhere(tmp_path: Path) -> None:
-    path = write_predictions(tmp_path / "somewhere" / "mine.jsonl", [row("a", b"1")])
-    line = json.loads(path.read_text(encoding="utf-8"))
-    assert (line["id"], line["thumbnail"]) == ("a", "mine/00000.jpg")
-
-
-def test_a_folder_of_the_same_name_that_is_somebody_elses_is_left_alone(tmp_path: Path) -> None:
-    own = tmp_path / "cells" / "checkpoints" / "weights"
-    own.parent.mkdir(parents=True)
-    own.write_text("a week of work", encoding="utf-8")
-    write_predictions(tmp_path / "cells.jsonl", [row("a", b"jpeg")])
-    write_predictions(tmp_path / "cells.jsonl", [row("a")])
-    assert own.read_text(encoding="utf-8") == "a week of work"
-    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["checkpoints"]
 
 
 def test_what_was_not_written_yet_reads_as_nothing(folder: RunFolder) -> None:

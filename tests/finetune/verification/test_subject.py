@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from finetune.model.image_encoder import embed_images, embed_normalized
+from finetune.model.image_encoder import embed_images, normalized_image_states
 from finetune.verification.expectation import read_expectation
 from finetune.verification.subject import Subject, load_subject
 
@@ -18,12 +18,12 @@ def test_the_originals_pixels_take_the_place_of_a_batchs(
 ) -> None:
     subject = subject_of(make_pair(shape(frames=2)))
     pixels = torch.from_numpy(subject.expectation.images).permute(0, 3, 1, 2)
-    expected = embed_normalized(subject.model, pixels).detach()
+    expected = subject.model.model.multi_modal_projector(normalized_image_states(subject.model, pixels)).detach()
     batch = subject.batch()
     assert len(batch.pixels) == 4
     with subject.showing(), torch.no_grad():
-        assert torch.equal(embed_images(subject.model, batch.pixels), expected)
-    assert not torch.equal(embed_images(subject.model, batch.pixels).detach(), expected)
+        assert torch.equal(embed_images(subject.model, batch), expected)
+    assert not torch.equal(embed_images(subject.model, batch).detach(), expected)
 
 
 def test_the_loss_falls_where_mask_loss_says(

@@ -1,0 +1,138 @@
+"""What one optimizer step holds at once, by running it on tensors that have shapes and no numbers.
+
+torch's fake tensors go through the run's own forward, backward and update; each new storage is counted when it appears
+and when it is let go. So what is saved for the backward pass, what autocast copies and what a kernel needs besides
+are known for a model of any size in seconds, on a machine that could not hold it.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from finetune.data.packing import Batch
+from finetune.engine.step import MicroBatchLosses, StepRules
+from finetune.model.dtype import to_torch_dtype
+from finetune.settings import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMemory:
+    """Bytes of one optimizer step with one micro-batch.
+
+    Args:
+        weights: All parameters and buffers.
+        saved: What the forward keeps for the backward.
+        gradients: Of what trains.
+        optimizer_states: The optimizer's own.
+        peak: Most bytes alive at once over forward, backward and update.
+    """
+
+    weights: int
+    saved: int
+    gradients: int
+    optimizer_states: int
+    peak: int
+
+
+class LiveBytes(TorchDispatchMode):
+    """Count the bytes of all storages that operations made and nobody has let go of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operation and take in what it made."""
+        if function is torch.ops.aten._local_scalar_dense.default:
+            # A number that Python asks for, where a kernel may save itself work by it; no tensor has one here.
+            return 1.0
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._add(leaf)
+        return result
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._sizes:
+            return
+        self._sizes[key] = storage.nbytes()
+        self.live += self._sizes[key]
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._drop, key)
+
+    def _drop(self, key: int) -> None:
+        self.live -= self._sizes.pop(key)
+
+
+def trace_step(
+    model: nn.Module, batch: Batch, rules: StepRules, build_optimizer: Callable[[nn.Module], Optimizer]
+) -> StepMemory:
+    """Run one step of a skeleton without computing a number.
+
+    Args:
+        model: On the meta device, with adapters, and with what trains chosen; afterwards it holds fake tensors.
+        build_optimizer: From the model, once its parameters are fake.
+    """
+    with FakeTensorMode() as fake, LiveBytes() as counter:
+        _materialize(model)
+        weights = counter.live
+        optimizer = build_optimizer(model)
+        shapes: Batch = _to_fake(batch, fake)
+        before = counter.live
+        with _autocast(rules.training.precision):
+            share, _ = MicroBatchLosses(model, rules).train()(shapes, shapes.example_weights)
+        saved = counter.live - before
+        share.backward()
+        gradients = _bytes_of(parameter.grad for parameter in model.parameters())
+        before = counter.live
+        optimizer.step()
+        states = counter.live - before
+        return StepMemory(weights=weights, saved=saved, gradients=gradients, optimizer_states=states, peak=counter.peak)
+
+
+def _materialize(model: nn.Module) -> None:
+    """Put fake tensors on the CPU in place of those on the meta device, whose operations autocast leaves alone."""
+    made: dict[Tensor, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            if parameter not in made:
+                empty = torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")
+                made[parameter] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+            module._parameters[name] = made[parameter]
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+
+
+def _to_fake(value: Any, fake: FakeTensorMode) -> Any:
+    """Return a batch, or what it is made of, with tensors of the same shapes."""
+    if isinstance(value, Tensor):
+        return fake.from_tensor(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _to_fake(getattr(value, field.name), fake) for field in fields(value)})
+    return value
+
+
+def _autocast(precision: Precision) -> torch.autocast:
+    is_mixed = precision is not Precision.fp32
+    return torch.autocast("cpu", dtype=to_torch_dtype(precision) if is_mixed else None, enabled=is_mixed)
+
+
+def _bytes_of(tensors: Iterable[Tensor | None]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors if tensor is not None)
