@@ -133,7 +133,6 @@ MISTAKES: list[tuple[str, str]] = [
     ("train training.max_steps=null", "set exactly one of max_steps and epochs"),
     ("train training.epochs=3", "set exactly one of max_steps and epochs"),
     ("train evaluation.patience=2", "evaluation.patience needs best_metric"),
-    ("train model.dtype=bf16", "training.precision=fp32 needs model.dtype=fp32, got bf16"),
     ("train data.row_tokens=64", "data.row_tokens (64) must exceed data.max_text_tokens (128)"),
     ("train model=local", "model.path must be given: "),
     ("train dataset=voc", "dataset.root must be given: "),

@@ -67,7 +67,7 @@ print(processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_token
 
 _ONE_IMAGE = "images = [image]"
 _SO_MANY_IMAGES = "# images: a list of {num_images}, in their order, as every example of the run had."
-_ANY_IMAGES = "# images: a list of one or more, in their order, as the run's own examples had."
+_ANY_IMAGES = "images = [image]  # and the others of the same example, in their order, where it has several"
 
 
 def render_card(

@@ -50,12 +50,12 @@ from PIL import Image
 folder, asked, pixels = sys.argv[1:]
 code = Path(folder, "README.md").read_text().split("```python\\n")[1].split("```")[0]
 code = code.replace("path/to/this/folder", folder).replace("max_new_tokens=128", "max_new_tokens=NEW_TOKENS")
-loading, generating = code.split("\\ninputs = ")
+loading, generating = code.split("\\nimages = ")
 exec(loading)
 shown = []
 for line in Path(asked).read_text().splitlines():
     image, prefix = Image.open(json.loads(line)["image"]), json.loads(line)["prefix"]
-    exec("inputs = " + generating)
+    exec("images = " + generating)
     shown.append(inputs["pixel_values"][0].numpy())
 np.save(pixels, np.stack(shown))
 assert not {"finetune", "recipes", "datasets_adapters"} & set(sys.modules)

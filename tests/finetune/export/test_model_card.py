@@ -61,7 +61,6 @@ def test_the_python_in_the_card_is_python(loaded: LoadedModel) -> None:
 @pytest.mark.parametrize(
     ("num_images", "given", "said"),
     [
-        (None, 3, "as many images as its row"),
         (None, 1, "as many images as its row"),
         (1, 1, "An example has one image."),
         (4, 4, "An example has 4 images"),
