@@ -58,7 +58,7 @@ def build_skeleton(config: PaliGemmaConfig, dtype: Precision) -> nn.Module:
     torch.set_default_dtype(to_torch_dtype(dtype))
     try:
         with torch.device("meta"):
-            model = PaliGemmaForConditionalGeneration(config)
+            model: nn.Module = PaliGemmaForConditionalGeneration(config)
     finally:
         torch.set_default_dtype(before)
     model.requires_grad_(False)
