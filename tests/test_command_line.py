@@ -106,7 +106,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train seed=null", "seed must be a whole number, got None"),
     ("train model=tiny_random model.generation=two", "model.generation must be a whole number, got 'two'"),
     ("train freeze.decoder=maybe", "freeze.decoder must be true or false, got 'maybe'"),
-    ("train data.resize=bicubic", "data.resize must be one of reference, hf, got 'bicubic'"),
+    ("train data.resize=bicubic", "data.resize must be one of reference, hf, hf_fast, got 'bicubic'"),
     ("train model.dtype=fp8", "model.dtype must be one of fp32, bf16, fp16, got 'fp8'"),
     ("train training.label_smoothing=2", "training.label_smoothing must be between 0 and 0.999, got 2.0"),
     ("train training.max_steps=-1", "training.max_steps must be at least 0, got -1"),

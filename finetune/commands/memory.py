@@ -48,7 +48,7 @@ def choose_checkpointing(config: RunConfig, say: Callable[[str], None]) -> Check
         say(f"memory: gradient_checkpointing=none: a step takes at most {bound / GIB:.1f} GiB of {card}")
         return Checkpointing.none
     for rung in LADDER:
-        step = subject.trace(shape, rung)
+        step = subject.trace(shape, rung, on_gpu=card.is_gpu)
         needed = card.taken(step.peak - step.weights)
         if card.fits(step.peak - step.weights):
             say(

@@ -18,7 +18,7 @@ def plan(config: RunConfig, command: PlanCommand) -> None:
     """Trace a step for every way of checkpointing; print what each takes and what fits."""
     shape = longest_shape(config.training, config.data, text_tokens=command.text_tokens)
     card = Card.of_size(command.card_gib) if command.card_gib is not None else Card.here()
-    predictions = _trace(config, shape)
+    predictions = _trace(config, shape, on_gpu=card.is_gpu)
     inputs = config.model.read_inputs()
     image_tokens = shape.images * inputs.num_image_tokens
     step = predictions[0].step
@@ -33,13 +33,13 @@ def plan(config: RunConfig, command: PlanCommand) -> None:
     print(_advice(fitting, config.training.gradient_checkpointing), flush=True)
 
 
-def _trace(config: RunConfig, shape: Shape) -> list[Prediction]:
+def _trace(config: RunConfig, shape: Shape, *, on_gpu: bool) -> list[Prediction]:
     progress = progress_for(is_main=True)
     subject = subject_of(config)
     progress.begin(_TASK, len(LADDER))
     predictions = []
     for number, rung in enumerate(LADDER, start=1):
-        predictions.append(subject.predict(shape, rung))
+        predictions.append(subject.predict(shape, rung, on_gpu=on_gpu))
         progress.advance(_TASK, number, {})
     progress.end(_TASK)
     progress.close()

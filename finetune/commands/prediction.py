@@ -12,7 +12,8 @@ from finetune.config.commands import PredictCommand
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient
 from finetune.data.skips import Skip
-from finetune.evaluate.runner import answers_in_order, rows_of
+from finetune.evaluate.answers import answers_in_order
+from finetune.evaluate.runner import rows_of
 from finetune.reporting.prediction_file import growing_predictions
 from finetune.reporting.progress import LineProgress, Progress, print_to_stderr, progress_for
 from finetune.reporting.rows import PredictionRow

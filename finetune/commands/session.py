@@ -19,9 +19,9 @@ from finetune.data.shards import ShardStore
 from finetune.data.worker_count import worker_count
 from finetune.engine.checkpoint import CheckpointStore
 from finetune.engine.distributed import Ranks
+from finetune.evaluate.answers import EvaluationPart, Evaluator
 from finetune.evaluate.decoding_rules import DecodingRules
 from finetune.evaluate.generate import BatchGenerator
-from finetune.evaluate.runner import EvaluationPart, Evaluator
 from finetune.model.choices import HubModel
 from finetune.model.load import LoadedModel
 from finetune.model.nf4 import nf4_notes

@@ -40,9 +40,10 @@ from finetune.engine.loop import train as run_loop
 from finetune.engine.parameter_groups import check_multipliers, decay_without_effect, parameter_groups
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import StepRules, make_learner
+from finetune.evaluate.answers import EvaluationStoppedError
 from finetune.evaluate.metrics.direction import directional, is_better
 from finetune.evaluate.report import score_changes, write_report
-from finetune.evaluate.runner import EvaluationStoppedError, evaluate_all, report_evaluation
+from finetune.evaluate.runner import evaluate_all, report_evaluation
 from finetune.export.adapter import check_adapter_export
 from finetune.model.dropout import has_dropout
 from finetune.model.freeze import trainable_by_part

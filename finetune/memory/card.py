@@ -23,16 +23,18 @@ class Card:
         name: For people.
         free: Bytes that are free for tensors, fragmentation included.
         fragmentation: Share on top of what tensors take.
+        is_gpu: Whether kernels are a GPU's, or this host's.
     """
 
     name: str
     free: float
     fragmentation: float
+    is_gpu: bool
 
     @classmethod
     def of_size(cls, gib: float) -> "Card":
         """Return a GPU that nobody uses yet, by the size that it is sold with."""
-        return cls(name=f"a card of {gib:g} GiB", free=gib * GIB - CONTEXT, fragmentation=FRAGMENTATION)
+        return cls(name=f"a card of {gib:g} GiB", free=gib * GIB - CONTEXT, fragmentation=FRAGMENTATION, is_gpu=True)
 
     @classmethod
     def here(cls, *, sharing: int = 1) -> "Card":
@@ -46,8 +48,9 @@ class Card:
             # What the allocator holds and nobody uses is free for us.
             unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
             name = f"{torch.cuda.get_device_name()} with {total / GIB:.1f} GiB"
-            return cls(name=name, free=free + unused, fragmentation=FRAGMENTATION)
-        return cls(name="this host, without a GPU", free=HOST_SHARE * _free_on_host() / sharing, fragmentation=0.0)
+            return cls(name=name, free=free + unused, fragmentation=FRAGMENTATION, is_gpu=True)
+        free_on_host = HOST_SHARE * _free_on_host() / sharing
+        return cls(name="this host, without a GPU", free=free_on_host, fragmentation=0.0, is_gpu=False)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.free / GIB:.2f} GiB to use"

@@ -4,15 +4,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from finetune.data.packing import Batch, pack
-from finetune.engine.optimizer import OptimizerChoice
+from finetune.engine.optimizer import AdamW8bit, OptimizerChoice
 from finetune.engine.parameter_groups import parameter_groups
 from finetune.engine.schedule import Constant
 from finetune.engine.step import StepRules
+from finetune.memory.formats import EightBitMoments, in_nf4
 from finetune.memory.tracing import StepMemory, trace_step
 from finetune.model.choices import ModelInputs
 from finetune.model.skeleton import ModelChoice, build_skeleton, read_config
+from finetune.peft.lora import Lora, Quantization
 from finetune.peft.method import PeftMethod
 from finetune.settings import Checkpointing, DataSettings, PartFlags, PartMultipliers, TrainingSettings
 from finetune.types import TokenizedExample
@@ -70,14 +74,15 @@ class Subject:
     learning_rates: PartMultipliers
     training: TrainingSettings
 
-    def trace(self, shape: Shape, rung: Checkpointing) -> StepMemory:
+    def trace(self, shape: Shape, rung: Checkpointing, *, on_gpu: bool = False) -> StepMemory:
         """Trace one step on one process.
+
+        Args:
+            on_gpu: Whether kernels are a GPU's.
 
         Raises:
             ValueError: If the model's dimensions cannot be read.
         """
-        model = build_skeleton(read_config(self.model), self.model.dtype)
-        self.peft.apply(model, self.freeze, self.model.trainable_dtype)
         inputs = self.model.read_inputs()
         rules = StepRules(
             training=replace(self.training, gradient_checkpointing=rung),
@@ -86,20 +91,49 @@ class Subject:
             vocabulary_size=inputs.tokenizer.vocabulary_size,
             seed=0,
         )
-        return trace_step(
-            model,
-            batch_of(shape, inputs),
-            rules,
-            lambda model: self.optimizer.build(parameter_groups(model, self.optimizer, self.learning_rates)),
-        )
+        # Adapters are drawn, even on tensors without numbers.
+        with torch.random.fork_rng(devices=[]):
+            model = self.skeleton()
+            step = trace_step(model, batch_of(shape, inputs), rules, self._build_optimizer, on_gpu=on_gpu)
+        if self._quantization is Quantization.none:
+            return step
+        return in_nf4(step, _decoder_linears(model), self._quantization)
 
-    def predict(self, shape: Shape, rung: Checkpointing) -> Prediction:
+    def predict(self, shape: Shape, rung: Checkpointing, *, on_gpu: bool = False) -> Prediction:
         """Trace a micro-batch and one of twice as many examples: the peak grows evenly between and beyond them."""
-        step = self.trace(shape, rung)
-        doubled = self.trace(replace(shape, num_examples=2 * shape.num_examples), rung)
+        step = self.trace(shape, rung, on_gpu=on_gpu)
+        doubled = self.trace(replace(shape, num_examples=2 * shape.num_examples), rung, on_gpu=on_gpu)
         per_example = (doubled.peak - step.peak) / shape.num_examples
         fixed = step.peak - per_example * shape.num_examples
         return Prediction(rung=rung, step=step, per_example=per_example, fixed=fixed)
+
+    def skeleton(self) -> nn.Module:
+        """Return the model without weights, with what trains chosen; linears that would be in NF4 are plain."""
+        model = build_skeleton(read_config(self.model), self.model.dtype)
+        peft = self.peft
+        if isinstance(peft, Lora):
+            peft = replace(peft, quantization=Quantization.none)
+        peft.apply(model, self.freeze, self.model.trainable_dtype)
+        return model
+
+    @property
+    def _quantization(self) -> Quantization:
+        return self.peft.quantization if isinstance(self.peft, Lora) else Quantization.none
+
+    def _build_optimizer(self, model: nn.Module) -> Optimizer:
+        groups = parameter_groups(model, self.optimizer, self.learning_rates)
+        if isinstance(self.optimizer, AdamW8bit):
+            return EightBitMoments(groups, min_8bit_size=self.optimizer.min_8bit_size)
+        return self.optimizer.build(groups)
+
+
+def _decoder_linears(model: nn.Module) -> list[nn.Linear]:
+    """Return what QLoRA quantises: the decoder's linears, adapters left out."""
+    return [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and "language_model." in name and "lora_" not in name
+    ]
 
 
 def longest_shape(training: TrainingSettings, data: DataSettings, *, text_tokens: int | None = None) -> Shape:
@@ -133,10 +167,11 @@ def generous_bound(subject: Subject, shape: Shape) -> float:
     # Where the scores of attention are spelled out, one layer's at a time.
     of_scores = 4 * 4 * decoder.num_attention_heads * length
     of_example = length * (of_decoder + of_scores) + num_image_tokens * of_vision
-    model = build_skeleton(config, subject.model.dtype)
-    subject.peft.apply(model, subject.freeze, subject.model.trainable_dtype)
+    with torch.random.fork_rng(devices=[]):
+        model = subject.skeleton()
     num_trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return shape.num_examples * of_example + 16 * num_trained + GIB
+    bound: float = shape.num_examples * of_example + 16 * num_trained + GIB
+    return bound
 
 
 def batch_of(shape: Shape, inputs: ModelInputs) -> Batch:

@@ -6,7 +6,8 @@ are known for a model of any size in seconds, on a machine that could not hold i
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from finetune.data.packing import Batch
 from finetune.engine.step import MicroBatchLosses, StepRules
+from finetune.memory.gpu_kernels import HostIsElsewhere, take_soft_caps_away
 from finetune.model.dtype import to_torch_dtype
 from finetune.settings import Precision
 
@@ -42,11 +44,11 @@ class StepMemory:
     peak: int
 
 
-class LiveBytes(TorchDispatchMode):
-    """Count the bytes of all storages that operations made and nobody has let go of."""
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count the bytes of all storages that operations made, or that were shown to it, and nobody has let go of."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
         self._sizes: dict[int, int] = {}
@@ -59,39 +61,59 @@ class LiveBytes(TorchDispatchMode):
             # A number that Python asks for, where a kernel may save itself work by it; no tensor has one here.
             return 1.0
         result = function(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._add(leaf)
+        self.count(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         return result
 
-    def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._sizes:
-            return
-        self._sizes[key] = storage.nbytes()
-        self.live += self._sizes[key]
-        self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._drop, key)
+    def count(self, tensors: Iterable[Tensor]) -> None:
+        """Count tensors, each storage once. What was there before must be shown: a view of it would pass for new."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            key = storage._cdata
+            if key in self._sizes:
+                continue
+            self._sizes[key] = storage.nbytes()
+            self.live += self._sizes[key]
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._drop, key)
+
+    def disregard(self, tensor: Tensor) -> None:
+        """Count a tensor for nothing from now on: it lies elsewhere."""
+        key = tensor.untyped_storage()._cdata
+        self.live -= self._sizes[key]
+        self._sizes[key] = 0
 
     def _drop(self, key: int) -> None:
         self.live -= self._sizes.pop(key)
 
 
 def trace_step(
-    model: nn.Module, batch: Batch, rules: StepRules, build_optimizer: Callable[[nn.Module], Optimizer]
+    model: nn.Module,
+    batch: Batch,
+    rules: StepRules,
+    build_optimizer: Callable[[nn.Module], Optimizer],
+    *,
+    on_gpu: bool = False,
 ) -> StepMemory:
     """Run one step of a skeleton without computing a number.
 
     Args:
         model: On the meta device, with adapters, and with what trains chosen; afterwards it holds fake tensors.
         build_optimizer: From the model, once its parameters are fake.
+        on_gpu: Whether attention is counted as a GPU's fused kernels take memory, and offloading as leaving the device.
     """
-    with FakeTensorMode() as fake, LiveBytes() as counter:
-        _materialize(model)
+    counter = LiveBytes()
+    with ExitStack() as modes:
+        fake = modes.enter_context(FakeTensorMode())
+        modes.enter_context(counter)
+        if on_gpu:
+            take_soft_caps_away(model)
+            modes.enter_context(HostIsElsewhere(counter.disregard))
+        materialize(model)
+        counter.count([*model.parameters(), *model.buffers()])
         weights = counter.live
         optimizer = build_optimizer(model)
         shapes: Batch = _to_fake(batch, fake)
+        counter.count(leaves_of(shapes))
         before = counter.live
         with _autocast(rules.training.precision):
             share, _ = MicroBatchLosses(model, rules).train()(shapes, shapes.example_weights)
@@ -104,8 +126,20 @@ def trace_step(
         return StepMemory(weights=weights, saved=saved, gradients=gradients, optimizer_states=states, peak=counter.peak)
 
 
-def _materialize(model: nn.Module) -> None:
-    """Put fake tensors on the CPU in place of those on the meta device, whose operations autocast leaves alone."""
+def leaves_of(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a batch, those of its layout among them."""
+    if isinstance(value, Tensor):
+        yield value
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from leaves_of(getattr(value, field.name))
+
+
+def materialize(model: nn.Module) -> None:
+    """Put tensors on the CPU, with nothing written into them, in place of a skeleton's on the meta device.
+
+    Tracing needs them there: autocast leaves operations on the meta device alone.
+    """
     made: dict[Tensor, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():

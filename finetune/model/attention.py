@@ -76,13 +76,18 @@ def masked_attention(
     """
     if soft_cap is None:
         mask = None if allowed is None else allowed[:, None]
-        return scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-        )
-    attended: Tensor = _SoftCapped.apply(  # type: ignore[no-untyped-call]
+        is_grouped = query.shape[1] != key.shape[1]
+        if is_grouped and query.shape[2] == 1:
+            # One token a row: the heads of a group are laid out as queries of their key head, because CUDA's masked
+            # kernels would copy the whole cache for each of them.
+            grouped = query.reshape(len(query), key.shape[1], -1, query.shape[3])
+            attended = scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=scale)
+            return attended.reshape(query.shape)
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale, enable_gqa=is_grouped)
+    soft_capped: Tensor = _SoftCapped.apply(  # type: ignore[no-untyped-call]
         query, key, value, allowed, scale, soft_cap
     )
-    return attended
+    return soft_capped
 
 
 class _SoftCapped(torch.autograd.Function):

@@ -51,14 +51,18 @@ def read_config(choice: ModelChoice) -> PaliGemmaConfig:
     return config
 
 
-def build_skeleton(config: PaliGemmaConfig, dtype: Precision) -> nn.Module:
-    """Return the model on torch's meta device, frozen, as a loaded one is."""
+def build_skeleton(config: PaliGemmaConfig, dtype: Precision | None) -> nn.Module:
+    """Return the model on torch's meta device, frozen, as a loaded one is.
+
+    Args:
+        dtype: What its weights are kept in; None: fp32, as training loads them.
+    """
     prepare_config(config)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(to_torch_dtype(dtype))
+    torch.set_default_dtype(to_torch_dtype(dtype or Precision.fp32))
     try:
         with torch.device("meta"):
-            model = PaliGemmaForConditionalGeneration(config)
+            model: nn.Module = PaliGemmaForConditionalGeneration(config)
     finally:
         torch.set_default_dtype(before)
     model.requires_grad_(False)

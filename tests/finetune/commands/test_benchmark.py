@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from finetune import cli
-from finetune.benchmark import attention_routes, layers, products
-from finetune.benchmark.gates import Gate, GateError
-from finetune.commands import benchmark
+from finetune.benchmark import attention_routes, jobs, layers, products
+from finetune.benchmark.choices import Effort, VariantName
+from finetune.data.packing import Batch
+from finetune.model import forward
+from finetune.model.attention import MaskRule
+from finetune.model.attention_plan import AttentionPlan, Kernel, plan_attention
 
 SHORT = ["batch=2", "prefix_tokens=5", "suffix_tokens=6", "rank=2", "rounds=1", "block_steps=1", "warmup_steps=2"]
 
@@ -47,6 +51,12 @@ def test_everything_for_a_gpu_runs_at_tiny_size(
 ) -> None:
     for module in (attention_routes, layers, products):
         monkeypatch.setattr(module, "_SECONDS", 0.0)
+    # The checks of shapes that tests install cannot be traced: tests/finetune/benchmark/test_layers.py compiles.
+    monkeypatch.setattr(layers, "_compiled", lambda layer, device: layer)
+    monkeypatch.setattr(jobs, "_GPU_EFFORT", Effort(rounds=1, block_steps=1, warmup_steps=2))
+    for name in ("_ALL", "_OURS_AND_STOCK", "_OURS_AND_STRONG"):
+        monkeypatch.setattr(jobs, name, (VariantName.ours,))
+    monkeypatch.setattr(jobs, "_GPU_BATCHES", (1, 2))
     path = tmp_path / "gpu.json"
     finetune("bench", f"to={path}", "part=gpu", "budget_s=3000", *SHORT)
     record = read(path)
@@ -56,17 +66,26 @@ def test_everything_for_a_gpu_runs_at_tiny_size(
     finetune("bench", f"report={path}")
 
 
-def test_a_failed_gate_ends_with_one_and_tells_no_time(
+def test_a_mask_that_leaks_ends_with_one_and_tells_no_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*arguments: object, **named: object) -> None:
-        raise GateError(Gate(name="leak", measured=1.0, rule="at most 0", holds=False))
+    def leaking(model: nn.Module, batch: Batch, mask_rule: MaskRule | None) -> AttentionPlan:
+        return plan_attention(batch, Kernel.masked, sees_its_own_answer)
 
-    monkeypatch.setattr(benchmark, "run_jobs", fail)
-    assert cli.run(["bench", f"to={tmp_path / 'bench.json'}", *SHORT]) == 1
+    monkeypatch.setattr(forward, "_plan", leaking)
+    path = tmp_path / "bench.json"
+    assert cli.run(["bench", f"to={path}", "variants=[ours]", *SHORT]) == 1
     told = capsys.readouterr()
-    assert told.err.startswith("finetune bench: no time is told: leak: measured 1")
+    assert "finetune bench: no time is told: leak: the last suffix token changes no loss before it" in told.err
     assert "ms a step" not in told.out
+    record = read(path)
+    assert record["sections"] == []
+    assert "leak" in json.dumps(record["left_out"])
+
+
+def sees_its_own_answer(example_ids: Tensor, position_ids: Tensor, is_suffix: Tensor, prefix_ids: Tensor) -> Tensor:
+    """What transformers computes without token_type_ids, or with a flash kernel."""
+    return example_ids[:, :, None] == example_ids[:, None, :]
 
 
 @pytest.mark.parametrize(

