@@ -100,8 +100,10 @@ def _words(command: str) -> list[str]:
     needs_download = any(word.startswith(("model=paligemma", "model=local", "model=npz")) for word in words)
     if needs_download:
         return [*words, "--cfg", "job"]
+    if words[0] == "bench":
+        return [*words, "rounds=1", "block_steps=1", "warmup_steps=1", "variants=[ours,stock]"]
     is_new_run = words[0] == "train" and not {"--help", "--cfg"} & set(words)
-    return [*words, *(SHORT if is_new_run or words[0] == "doctor" else [])]
+    return [*words, *(SHORT if is_new_run or words[0] in ("doctor", "plan") else [])]
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("finetune ")])
