@@ -101,7 +101,7 @@ def _words(command: str) -> list[str]:
     if needs_download:
         return [*words, "--cfg", "job"]
     if words[0] == "bench":
-        return [*words, "rounds=1", "block_steps=1", "warmup_steps=1", "variants=[ours,stock]"]
+        return [*words, "rounds=1", "block_steps=1", "warmup_steps=2", "variants=[ours,stock]"]
     is_new_run = words[0] == "train" and not {"--help", "--cfg"} & set(words)
     return [*words, *(SHORT if is_new_run or words[0] in ("doctor", "plan") else [])]
 
