@@ -10,13 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 from finetune.config.build import PACKAGES, construct
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Mixture
+from finetune.peft.method import PeftMethod
 from finetune.types import Dataset, Recipe
 
 T = TypeVar("T")
 
-# What the rest of the project calls on a choice; the others are checked by their Protocols.
+# What the rest of the project calls on a model's choice; the others are checked by their Protocols.
 _MODEL_METHODS = ("check", "load")
-_PEFT_METHODS = ("check", "apply")
 
 
 def parse(composed: DictConfig, command_settings: Collection[str] = ()) -> RunConfig:
@@ -59,7 +59,7 @@ def _check_choices(config: RunConfig) -> None:
         if not dataclasses.is_dataclass(getattr(config, name)):
             raise ValueError(f"{name} must be chosen, as {name}=<choice>; finetune train --help lists the choices")
     _check_methods("model", config.model, _MODEL_METHODS)
-    _check_methods("peft", config.peft, _PEFT_METHODS)
+    _check_methods("peft", config.peft, _methods(PeftMethod))
     _check_methods("dataset", config.dataset, _methods(Dataset))
     if not isinstance(config.recipe, Mixture):
         _check_methods("recipe", config.recipe, _methods(Recipe))

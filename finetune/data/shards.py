@@ -71,10 +71,11 @@ class ShardStore:
     def __init__(
         self, parent: Path, kind: str, *, shape: tuple[int, ...], dtype: torch.dtype, about: Mapping[str, object]
     ) -> None:
-        self.parent, self.kind, self.shape, self.dtype = parent, kind, shape, dtype
+        # Shards may be written as late as at the process's end, when it may stand in another folder.
+        self.parent, self.kind, self.shape, self.dtype = parent.absolute(), kind, shape, dtype
         self.about = {**about, "shape": list(shape), "dtype": str(dtype).removeprefix("torch."), "format": _FORMAT}
         digest = hashlib.sha256(json.dumps(self.about, sort_keys=True).encode()).hexdigest()
-        self.folder = parent / f"{kind}-{digest[:16]}"
+        self.folder = self.parent / f"{kind}-{digest[:16]}"
         self._places: dict[str, _Place] = {}
         self._seen: set[str] = set()
         self._listed_at = -1

@@ -20,6 +20,8 @@ from .conftest import SMALL
         (["resume=require"], {}, "holds no run"),
         ([], {"WORLD_SIZE": "3"}, "times 3 processes"),
         (["data.row_tokens=130"], {}, "data.row_tokens=130 must be at least 133: 4 image tokens"),
+        (["model.dtype=bf16"], {}, "precision=fp32 needs model.dtype=fp32, got bf16; set"),
+        (["peft=lora", "optimizer=muon"], {}, "optimizer=muon trains no adapters: choose"),
         (["runs=/etc/passwd"], {}, "runs: nothing can be written to /etc/passwd/x: Not a directory"),
         (["runs=/proc"], {}, "runs: nothing can be written to /proc/x"),
     ],

@@ -301,6 +301,19 @@ def test_two_processes_that_write_at_once_lose_nothing_and_what_waits_is_written
     assert not list(read.folder.glob("*.unfinished"))
 
 
+def test_a_store_named_from_here_stays_here_when_the_process_moves_on(tmp_path, monkeypatch):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    written = store(Path("cache"))
+    written.put("key1", value(1), {})
+    monkeypatch.chdir(elsewhere)
+    written.flush()
+    assert len(store(here / "cache")) == 1
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_the_size_is_announced_and_a_disk_without_room_refused(tmp_path, monkeypatch):
     written = filled(tmp_path / "not" / "there")
     text = written.announce(1000, setting="data.pixel_cache")
