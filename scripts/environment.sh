@@ -1,6 +1,9 @@
 # Sourced by the other scripts: makes .venv with what EXTRAS names ("" or "test"), or reuses it when nothing has changed.
 # Expects to be run from the repository's root; honours PIP_FIND_LINKS, which uv does not read by itself.
 
+# Where this is set, each process compiles torch and transformers anew: 8 s and more.
+unset PYTHONDONTWRITEBYTECODE
+
 fail() { echo "error: $*" >&2; exit 1; }
 
 pick_python() {

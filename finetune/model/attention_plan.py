@@ -19,7 +19,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from finetune.data.layout import Arrangement
@@ -129,11 +128,18 @@ def _attend_causally(query: Tensor, key: Tensor, value: Tensor, *, scale: float,
     queries, keys = query.shape[2], key.shape[2]
     allowed = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
     if soft_cap is None:
-        # Not is_causal=True, which aligns the upper left corners. The CPU's kernel takes this triangle as a mask.
-        bias = causal_lower_right(queries, keys) if query.is_cuda else allowed
+        # Not is_causal=True, which aligns the upper left corners.
+        bias = _lower_right(queries, keys) if query.is_cuda else allowed
         is_grouped = query.shape[1] != key.shape[1]
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale, enable_gqa=is_grouped)
     return masked_attention(query, key, value, allowed.expand(len(query), -1, -1), scale=scale, soft_cap=soft_cap)
+
+
+def _lower_right(queries: int, keys: int) -> Tensor:
+    # Its import brings the whole of torch's compiler, for which a process on a CPU would wait seconds.
+    from torch.nn.attention.bias import causal_lower_right
+
+    return causal_lower_right(queries, keys)
 
 
 def _masked(batch: Batch, tail_columns: Tensor, *, mask_rule: MaskRule) -> tuple[Attend, Attend]:

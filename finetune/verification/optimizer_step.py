@@ -35,9 +35,9 @@ _LEARNING_RATE = 1e-2
 _WD = 1e-3
 _BETA1, _BETA2, _EPSILON, _CLIP_NORM = 0.9, 0.999, 1e-8, 1.0
 _TOTAL_STEPS, _WARMUP_STEPS = 40, 2
-# Rounding of gradients changes the updates that count by less than _SETTLED of themselves; a float32 weight of size 1
-# moves in steps of 6e-8 to 1e-7, and its update is 5e-3. Decay is a tenth of the update for weights of size 1: left out,
-# or applied to an array too many, it is seen as 4e-3 and more.
+# Rounding of gradients changes the updates that count by less than _SETTLED of themselves; a float32 weight of size
+# 1 moves in steps of 6e-8 to 1e-7, and its update is 5e-3. Decay is a tenth of the update for weights of size 1: left
+# out, or applied to an array too many, it is seen as 4e-3 and more.
 _TOLERANCE = 1e-4
 _SETTLED = 1e-4
 
