@@ -12,15 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from finetune.data.loader import Window
+from finetune.engine.capture import Captured, capture, restore
 from finetune.engine.checkpoint import CheckpointStore, Snapshot
 from finetune.engine.counters import Counters, IsBetter, after_evaluation, after_step, early_stop, following
 from finetune.engine.identity import Identity
-from finetune.engine.optimizer_state import load_optimizer_state, optimizer_state
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import Learner, Outcome, StepReport, train_step
 from finetune.engine.stops import InterruptedRunError, NonFiniteError, PreemptedError
 from finetune.engine.throughput import Throughput, peak_memory_gib
-from finetune.model.trained import load_trained_state, trained_state
 from finetune.reporting.reporter import Reporter
 from finetune.settings import CheckpointSettings, EvaluationSettings, Precision
 
@@ -110,9 +109,13 @@ def resume(run: Training) -> Counters:
             f"the run has done {step} steps already, more than the {learner.rules.total_steps} asked for; raise "
             "training.max_steps or training.epochs"
         )
-    load_trained_state(learner.model, snapshot.trained)
-    load_optimizer_state(learner.optimizer, snapshot.optimizer, snapshot.state["optimizer"])
-    learner.ranks.load_scaler_state(snapshot.state["scaler"])
+    state = snapshot.state
+    restore(
+        learner,
+        Captured(
+            trained=snapshot.trained, optimizer=snapshot.optimizer, values=state["optimizer"], scaler=state["scaler"]
+        ),
+    )
     learner.ranks.on_main(lambda: run.checkpoints.set_aside_after(step))
     # What was logged after the checkpoint will be logged again.
     run.reporter.rewind(step)
@@ -129,17 +132,17 @@ def save(run: Training, counters: Counters, saved: Counters) -> Counters:
     if counters == saved:
         return saved
     learner = run.learner
-    tensors, values = optimizer_state(learner.optimizer)
+    captured = capture(learner)
     snapshot = Snapshot(
         step=counters.step,
         best_step=counters.best_step,
-        trained=trained_state(learner.model),
-        optimizer=tensors,
+        trained=captured.trained,
+        optimizer=captured.optimizer,
         state={
             "identity": run.identity.sha256,
             "counters": asdict(counters),
-            "optimizer": values,
-            "scaler": learner.ranks.scaler_state(),
+            "optimizer": captured.values,
+            "scaler": captured.scaler,
         },
     )
     # Step 0 is where a run begins that has saved nothing.
