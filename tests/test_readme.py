@@ -153,3 +153,29 @@ def test_files_that_the_readme_shows_and_names_exist() -> None:
         assert (REPOSITORY / path).is_file(), path
     for path in re.findall(r"`((?:finetune|recipes|scripts)/[\w/]+(?:\.py|\.sh|/))`", README):
         assert (REPOSITORY / path).exists() or "mine" in path, path
+
+
+SPEEDS = {
+    "LoRA, bf16": "lora_bf16",
+    "LoRA, fp32": "lora_fp32",
+    "in full, bf16": "full_bf16",
+    "PaliGemma 2, LoRA, bf16": "paligemma2_lora_bf16",
+}
+
+
+@pytest.mark.parametrize("title", SPEEDS)
+def test_the_speeds_are_those_of_the_files_that_the_benchmark_wrote(title: str) -> None:
+    (section,) = json.loads((REPOSITORY / "docs" / "bench" / f"{SPEEDS[title]}.json").read_text())["sections"]
+    ours, stock, ratios = section["variants"]["ours"], section["variants"]["stock"], section["ratios"]
+    time = ratios["stock"]["time"]
+    row = [
+        f"{ours['milliseconds'] / 1000:.2f}",
+        f"{stock['milliseconds'] / 1000:.1f}",
+        f"{time['ratio']:.1f} ({time['low']:.1f} to {time['high']:.1f})",
+        f"{ratios['stock_checkpointed']['time']['ratio']:.1f}",
+        f"{ratios['strong']['time']['ratio']:.2f}",
+        f"{ours['extra_mib']:.0f} and {stock['extra_mib']:,.0f}",
+        f"{ratios['stock']['extra_memory']:.1f}",
+    ]
+    assert f"| {title} | {' | '.join(row)} |" in README
+    assert all(gate["holds"] for gate in section["gates"])
