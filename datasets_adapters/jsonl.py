@@ -14,18 +14,19 @@ another by the numbers in their names (or is a list of files, as `images`).
 A line is read when it is asked for; opening a file finds the lines, their ids and their labels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat
 from datasets_adapters.jsonl_index import LineIndex, index_lines
 from datasets_adapters.jsonl_rows import RowRules, read_row
-from datasets_adapters.paths import SPLIT, existing_file, existing_folder
-from datasets_adapters.rows import RowPlace
+from datasets_adapters.paths import SPLIT, check_case, existing_file, existing_folder
+from datasets_adapters.rows import RowPlace, read_text
 from datasets_adapters.strict_json import StrictJsonError, parse_json
 from finetune.settings import at_least
-from finetune.types import Sample
+from finetune.types import BadSampleError, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,8 @@ class JsonLines:
         """Open one split.
 
         Raises:
-            ValueError: If a folder or file is missing, a file is cut off, or an id stands on two lines.
+            ValueError: If a folder or file is missing, a file is cut off, an id stands on two lines, or names of images
+                differ in upper and lower case alone.
         """
         root = existing_folder("dataset.root", Path(self.root))
         images = existing_folder("dataset.image_folder", root / self.image_folder.replace(SPLIT, split))
@@ -118,26 +120,21 @@ class JsonLinesSource:
             raise IndexError(f"{self.index.path} has {len(self)} lines, got index {index}")
         origin = self.index.origin(index)
         row = self.index.read(index, RowPlace(origin=origin, sample_id=""))
-        return read_row(row, self.rules, origin)
+        sample = read_row(row, self.rules, origin)
+        return replace(sample, notes=Counter(sample.notes) + self.index.passed_over(index))
 
 
 def _scan(index: LineIndex) -> set[str]:
-    """Return the labels of a file, after refusing an id that stands on two lines.
+    """Return the labels of a file, after refusing an id that stands on two lines, and names that differ in case alone.
 
     Lines that cannot be parsed are passed over: reading them says why.
     """
     labels: set[str] = set()
     line_of_id: dict[str, str] = {}
-    for position, encoded in enumerate(index.encoded_lines()):
-        if b'"id"' not in encoded and b'"label"' not in encoded:
-            continue
-        try:
-            row = parse_json(encoded)
-        except StrictJsonError:
-            continue
-        if not isinstance(row, Mapping):
-            continue
+    names: set[str] = set()
+    for position, row in _rows(index):
         labels |= _labels(row)
+        names |= _image_names(row)
         if isinstance(row.get("id"), str | int):
             sample_id = str(row["id"])
             if sample_id in line_of_id:
@@ -146,10 +143,38 @@ def _scan(index: LineIndex) -> set[str]:
                     f"{index.origin(position)}: id {sample_id!r} already stands at {first}: ids must differ"
                 )
             line_of_id[sample_id] = index.origin(position)
+    check_case(sorted(names), str(index.path))
     return labels
+
+
+def _rows(index: LineIndex) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Yield the lines that are objects, with their positions."""
+    for position, encoded in enumerate(index.encoded_lines()):
+        try:
+            row = parse_json(encoded)
+        except StrictJsonError:
+            continue
+        if isinstance(row, Mapping):
+            yield position, row
+
+
+def _image_names(row: Mapping[str, object]) -> set[str]:
+    """Return the files that a row names as its images."""
+    named = [row.get(field_name) for field_name in ("image", "images", "frames")]
+    each = [name for value in named for name in (value if isinstance(value, list) else [value])]
+    return {name for name in each if isinstance(name, str)}
 
 
 def _labels(row: Mapping[str, object]) -> set[str]:
     boxes = row.get("boxes")
     found = [box.get("label") for box in boxes if isinstance(box, Mapping)] if isinstance(boxes, list) else []
-    return {label for label in found if isinstance(label, str)}
+    return {label for label in found if isinstance(label, str) and _is_label(label)}
+
+
+def _is_label(value: str) -> bool:
+    """Whether a text can be a label: what cannot is refused in its own row, and must not be asked for in all others."""
+    try:
+        read_text(value, "label", RowPlace(origin="", sample_id=""))
+    except BadSampleError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """Where the lines of a JSON Lines file start, so that any of them can be read without the others."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,17 @@ class LineIndex:
         if not isinstance(row, dict):
             place.refuse("line", "wrong-type", f"must be a JSON object, got a {type(row).__name__}")
         return row
+
+    def passed_over(self, index: int) -> Counter[str]:
+        """Count what was passed over right in front of a line; a Counter without what there was not."""
+        before = int(self.numbers[index - 1]) if index else 0
+        is_first = self.numbers[index] == 1
+        return +Counter(
+            {
+                "blank lines passed over": int(self.numbers[index]) - before - 1,
+                "byte order marks passed over": int(is_first and self.starts[index] > 0),
+            }
+        )
 
     def encoded_lines(self) -> Iterator[bytes]:
         """Yield every line in order; "" for one that is too long to be read."""

@@ -115,7 +115,7 @@ def _decompress(text: str | bytes, field_name: str, place: RowPlace) -> list[int
     for code in codes:
         chunk = code - 48
         if not 0 <= chunk < 64 or shift > 60:
-            place.refuse(field_name, "run-lengths", "is no compressed run-length string")
+            place.refuse(field_name, "run-lengths", "is no compressed run-length string: export the mask again")
         number |= (chunk & 0x1F) << shift
         shift += 5
         if chunk & 0x20:
@@ -125,7 +125,9 @@ def _decompress(text: str | bytes, field_name: str, place: RowPlace) -> list[int
         runs.append(number + runs[-2] if len(runs) > 2 else number)
         number, shift = 0, 0
     if shift:
-        place.refuse(field_name, "run-lengths", "is a compressed run-length string that was cut off")
+        place.refuse(
+            field_name, "run-lengths", "is a compressed run-length string that was cut off: export the mask again"
+        )
     return runs
 
 
@@ -156,7 +158,8 @@ def read_label_map(
     try:
         with Image.open(content_of(png), formats=("PNG",)) as image:
             if image.size != (width, height):
-                message = f"{quote(png.name)} is {image.width} x {image.height}, its image is {width} x {height}"
+                sizes = f"{image.width} x {image.height}, its image is {width} x {height}"
+                message = f"{quote(png.name)} is {sizes}: export both alike"
                 place.refuse(field_name, "mask-size", message)
             if image.mode not in modes:
                 form = "a grey or palette PNG" if modes == _GREY_MODES else f"a PNG of mode {' or '.join(modes)}"

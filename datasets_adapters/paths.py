@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from PIL import Image
 
-from datasets_adapters.rows import RowPlace, quote
+from datasets_adapters.rows import RowPlace, is_unicode, quote
 from finetune.data.image_folder import images_in
 from finetune.types import IMAGE_FORMATS, ImageBytes, ImageFile
 
@@ -21,6 +21,7 @@ SPLIT = "@split"
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+://|data:)")
 _LONGEST_NAME = 1024
+_ADVICE = "give a path relative to its folder"
 _EXIF_ORIENTATION = 0x0112
 _FIRST_ORIENTATION_THAT_SWAPS_SIDES = 5
 
@@ -72,7 +73,7 @@ def find_file(folder: Path, name: str, field_name: str, place: RowPlace) -> Path
     """
     path, mode = _find(folder, name, field_name, place)
     if not stat.S_ISREG(mode):
-        place.refuse(field_name, "not-a-file", f"{quote(name)} is not a regular file")
+        place.refuse(field_name, "not-a-file", f"{quote(name)} is not a regular file: {_ADVICE}")
     return path
 
 
@@ -135,30 +136,34 @@ def _find(folder: Path, name: str, field_name: str, place: RowPlace) -> tuple[Pa
 
 
 def _check_name(name: str, field_name: str, place: RowPlace) -> None:
-    advice = "give a path relative to its folder"
     if not name.strip():
-        place.refuse(field_name, "empty-path", f"is empty: {advice}")
+        place.refuse(field_name, "empty-path", f"is empty: {_ADVICE}")
+    if not is_unicode(name):
+        place.refuse(field_name, "lone-surrogate", f"{quote(name)} is no Unicode: rename the file")
     if "\0" in name:
-        place.refuse(field_name, "nul-in-path", f"{quote(name)} holds a NUL character: {advice}")
+        place.refuse(field_name, "nul-in-path", f"{quote(name)} holds a NUL character: {_ADVICE}")
     if len(name) > _LONGEST_NAME:
-        place.refuse(field_name, "path-too-long", f"{quote(name)} has {len(name)} characters, over {_LONGEST_NAME}")
+        message = f"{quote(name)} has {len(name)} characters, over {_LONGEST_NAME}: {_ADVICE}"
+        place.refuse(field_name, "path-too-long", message)
     if _URL.match(name):
-        place.refuse(field_name, "url-path", f"{quote(name)} is an address: download the file first, then {advice}")
+        place.refuse(field_name, "url-path", f"{quote(name)} is an address: download the file first, then {_ADVICE}")
     if name.startswith("~"):
-        place.refuse(field_name, "home-path", f"{quote(name)} starts with '~': {advice}")
+        place.refuse(field_name, "home-path", f"{quote(name)} starts with '~': {_ADVICE}")
     if name.startswith("/") or PureWindowsPath(name).drive or PureWindowsPath(name).root:
-        place.refuse(field_name, "absolute-path", f"{quote(name)} is absolute: {advice}")
+        place.refuse(field_name, "absolute-path", f"{quote(name)} is absolute: {_ADVICE}")
     if ".." in re.split(r"[/\\]", name):
-        place.refuse(field_name, "path-escape", f"{quote(name)} climbs out with '..': {advice}")
+        place.refuse(field_name, "path-escape", f"{quote(name)} climbs out with '..': {_ADVICE}")
 
 
 def _refuse_unreadable(folder: Path, name: str, error: OSError, field_name: str, place: RowPlace) -> NoReturn:
     if error.errno == errno.ELOOP:
-        place.refuse(field_name, "link-loop", f"{quote(name)} is a link that leads to itself")
+        place.refuse(field_name, "link-loop", f"{quote(name)} is a link that leads to itself: copy the file")
     if error.errno == errno.ENAMETOOLONG:
-        place.refuse(field_name, "path-too-long", f"{quote(name)} is longer than the file system allows")
+        place.refuse(field_name, "path-too-long", f"{quote(name)} is longer than the file system allows: {_ADVICE}")
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-        place.refuse(field_name, "unreadable-file", f"{quote(name)} cannot be read: {error.strerror}")
+        place.refuse(
+            field_name, "unreadable-file", f"{quote(name)} cannot be read: {error.strerror}: check permissions"
+        )
     twin = _differs_in_case(folder / name)
     hint = f"did you mean {twin!r}?" if twin else "check the folder and the name"
     place.refuse(field_name, "missing-file", f"there is no {quote(name)} in {folder}: {hint}")

@@ -12,7 +12,9 @@ from finetune.types import BadSampleError
 
 # A tokenizer would read these as something other than what a person wrote. (Control tokens, such as <eos>, are refused
 # for all text when it is tokenised.)
-_LOCATION_TOKENS = re.compile(r"<(?:loc[0-9]{4}|seg[0-9]{3})>")
+_LOCATION_TOKENS = re.compile(r"<(?P<kind>loc(?=[0-9]{4}>)|seg(?=[0-9]{3}>))(?P<number>[0-9]+)>")
+# One that is not among these would be read letter by letter.
+_NUM_TOKENS = {"loc": 1024, "seg": 128}
 _LONGEST_QUOTE = 60
 
 
@@ -64,13 +66,20 @@ def read_text(
         place.refuse(field_name, "wrong-type", f"must be text, got {quote(value)}")
     if not value.strip() and not may_be_empty:
         place.refuse(field_name, "empty-text", "must not be empty: fill it in, or leave the field out")
-    if not _is_unicode(value):
+    if not is_unicode(value):
         place.refuse(field_name, "lone-surrogate", "holds half of a surrogate pair: write the character itself")
-    token = None if location_tokens else _LOCATION_TOKENS.search(value)
-    if token:
+    for token in _LOCATION_TOKENS.finditer(value):
+        _check_token(token, field_name, place, is_allowed=location_tokens)
+    return value
+
+
+def _check_token(token: re.Match[str], field_name: str, place: RowPlace, *, is_allowed: bool) -> None:
+    if not is_allowed:
         message = f"holds the token {token.group()!r}, which only prefix and suffix may: remove it"
         place.refuse(field_name, "location-token", message)
-    return value
+    if int(token["number"]) >= _NUM_TOKENS[token["kind"]]:
+        message = f"holds {token.group()!r}, which is no token: write <loc0000> to <loc1023>, <seg000> to <seg127>"
+        place.refuse(field_name, "unknown-token", message)
 
 
 def read_texts(value: object, field_name: str, place: RowPlace) -> tuple[str, ...]:
@@ -137,7 +146,8 @@ def _read_side(row: Mapping[str, object], name: str, place: RowPlace) -> int:
     return side
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text has a form in UTF-8: half of a surrogate pair has none."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

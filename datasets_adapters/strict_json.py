@@ -24,14 +24,14 @@ def parse_json(encoded: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise StrictJsonError("not-utf8", f"is not UTF-8 from byte {error.start} on: save the file as UTF-8") from error
     except json.JSONDecodeError as error:
-        raise StrictJsonError("not-json", f"is not JSON: {error.msg} at character {error.pos}") from error
+        raise StrictJsonError("not-json", f"is not JSON: {error.msg} at character {error.pos}: mend it") from error
     except RecursionError as error:
-        raise StrictJsonError("nested-too-deeply", "is nested too deeply to be a row") from error
+        raise StrictJsonError("nested-too-deeply", "is nested too deeply to be a row: write it flat") from error
     except StrictJsonError:
         raise
     except ValueError as error:
         # Python refuses to read whole numbers of more than 4300 digits.
-        raise StrictJsonError("not-json", f"is not JSON that can be read: {error}") from error
+        raise StrictJsonError("not-json", "holds a whole number of too many digits: write it as text") from error
 
 
 def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from finetune.benchmark.markdown import markdown
 from finetune.benchmark.record import read_record
+from finetune.chaos.processes import prepare_environment
 from finetune.commands.mask_codec import check_base_codec, warn_of_codec
 from finetune.commands.preflight import (
     check_adapters,
+    check_distribution,
     check_precision,
     check_training,
     page_of,
@@ -20,7 +22,9 @@ from finetune.commands.preflight import (
     require_writable_file,
 )
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
+from finetune.commands.stand_in import replacements, stand_in
 from finetune.config.bench import BenchCommand
+from finetune.config.chaos import ChaosCommand
 from finetune.config.commands import (
     EvaluateCommand,
     ExportCommand,
@@ -54,6 +58,7 @@ def train(config: RunConfig, line: CommandLine) -> None:
         line: What was typed, kept with the run for later commands.
     """
     check_choices(config)
+    check_distribution(config)
     warn_of_codec(config)
     require_resumable(config)
     training = open_ingredients(config, lambda dataset: dataset.train_split)
@@ -159,6 +164,24 @@ def bench(config: RunConfig, command: BenchCommand) -> None:
     from finetune.commands.benchmark import bench as start
 
     start(command, path)
+
+
+def chaos(config: RunConfig, command: ChaosCommand) -> None:
+    """Break the run in every way on a tiny model that stands in for its own, and show which promises held."""
+    replaced = replacements(config)
+    config = stand_in(config)
+    check_choices(config)
+    check_distribution(config)
+    training = open_ingredients(config, lambda dataset: dataset.train_split)
+    evaluation = open_ingredients(config, lambda dataset: dataset.eval_split, is_asked=True)
+    check_training(config, training, evaluation)
+    assert config.name is not None, "the command line names every run"
+    path = command.file(Path(config.runs), config.name)
+    require_writable_file(path, "to" if command.to is not None else "runs")
+    prepare_environment()
+    from finetune.commands.chaos import chaos as start
+
+    start(config, command, (training, evaluation), path, replaced)
 
 
 def check_choices(config: RunConfig) -> None:

@@ -13,9 +13,13 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from finetune import __version__
+from finetune.commands.outcome import is_done, objective
+from finetune.commands.run_identity import run_folder
 from finetune.config.application import Job, complete, compose_and_call, own_settings, summary
 from finetune.config.build import PACKAGES
+from finetune.config.launched import check_launched, is_told_by_main_rank
 from finetune.config.parse import parse, parse_command
+from finetune.config.queued import run_queued
 from finetune.config.register import COMMANDS
 from finetune.names import hint
 
@@ -26,8 +30,8 @@ EXIT_INTERRUPTED = 130
 # As a shell reports a program that SIGPIPE ended.
 EXIT_READER_GONE = 141
 
-# Read before Hydra is called, which gets the variable set in this process.
-_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+# Read before Hydra is called, which gets the variable set in this process and in the jobs that it submits.
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1" and "SUBMITIT_EXECUTOR" not in os.environ
 _HELP = ("-h", "--help", "help")
 _COMPLETION = ("-sc", "--shell-completion")
 
@@ -46,6 +50,8 @@ def main() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line, given without the program's name, and return its exit code."""
+    # DeepSpeed's launcher puts it before what was typed; the environment says the same.
+    words = [word for word in words if not word.startswith("--local_rank=")]
     if not words or words[0] in _HELP:
         print(_overview())
         return 0
@@ -58,7 +64,12 @@ def run(words: Sequence[str]) -> int:
     if command not in COMMANDS:
         print(f"finetune: there is no command {command}; {hint(command, COMMANDS)}", file=sys.stderr)
         return EXIT_MISTAKE
-    return _guarded(command, lambda: _run_jobs(command, words[1:]), packages=PACKAGES)
+    return _guarded(command, lambda: _run_launched(command, words[1:]), packages=PACKAGES)
+
+
+def _run_launched(command: str, words: Sequence[str]) -> int:
+    check_launched(os.environ)
+    return _run_jobs(command, words)
 
 
 def _overview() -> str:
@@ -85,25 +96,40 @@ def _run_jobs(command: str, words: Sequence[str]) -> int:
     """Run the command once, or once for each job of a sweep; return the first exit code that is not 0."""
     codes: list[int] = []
 
-    def call(job: Job) -> None:
+    def call(job: Job) -> float | None:
+        scores: list[float | None] = []
+
+        def execute() -> int:
+            scores.append(_execute(command, job))
+            return 0
+
         # Hydra writes a line of its own for an exception that leaves a job, so none does.
-        codes.append(_guarded(command, lambda: _execute(command, job), packages=[*PACKAGES, *job.plugins]))
+        run_job = run_queued if job.is_queued else lambda name, action: action()
+        codes.append(run_job(_title(job), lambda: _guarded(command, execute, packages=[*PACKAGES, *job.plugins])))
         if codes[-1] in (EXIT_PREEMPTED, EXIT_INTERRUPTED, EXIT_READER_GONE):
             sys.exit(codes[-1])
+        return scores[0] if scores else None
 
     stopped = compose_and_call(command, words, call)
     return stopped or next((code for code in codes if code), 0)
 
 
-def _execute(command: str, job: Job) -> int:
-    """Check everything, then hand over to the composition root, whose rooms import torch."""
+def _execute(command: str, job: Job) -> float | None:
+    """Check everything, then hand over to the composition root, whose rooms import torch.
+
+    Returns:
+        For the training of a search, the score that it makes better.
+    """
     own = COMMANDS[command]
     config = parse(job.composed, own_settings(command))
     settings = parse_command(job.composed, own) if own is not None else None
     if getattr(settings, "run", None) is None:
         job.name_run(config)
     if job.number is not None:
-        print(f"finetune {command}: job {job.number}: {' '.join(job.line.overrides)}", flush=True)
+        print(f"finetune {command}: {_title(job)}", flush=True)
+        if command == "train" and is_done(config):
+            print(f"finetune {command}: job {job.number} is done already: {run_folder(config)}", flush=True)
+            return objective(config)
 
     from finetune import assemble
 
@@ -113,7 +139,11 @@ def _execute(command: str, job: Job) -> int:
         assemble.doctor(config)
     else:
         getattr(assemble, command)(config, settings)
-    return 0
+    return objective(config) if command == "train" else None
+
+
+def _title(job: Job) -> str:
+    return f"job {job.number}: {' '.join(job.line.overrides)}"
 
 
 def _complete(words: Sequence[str]) -> int:
@@ -146,7 +176,8 @@ def _guarded(command: str, action: Callable[[], int], *, packages: Sequence[str]
         if told is None or _WANTS_TRACEBACK:
             traceback.print_exception(error)
             return code
-    print(f"finetune {command}: {_shown(message)}", file=sys.stderr)
+    if not is_told_by_main_rank(code, os.environ):
+        print(f"finetune {command}: {_shown(message)}", file=sys.stderr)
     return code
 
 

@@ -5,19 +5,23 @@ peft, recipe, dataset, optimizer, schedule, tracking) has its fields in its own 
 them, and checks them with the three functions at the end of this file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 # Pillow refuses larger images whatever its caller says.
 LARGEST_MAX_PIXELS = 178_956_970
 
 
-class Resume(Enum):
+class ResumeMode(Enum):
     """What to do with the run's folder: continue if it exists, start only if it does not, or insist that it does."""
 
     auto = "auto"
     never = "never"
     require = "require"
+
+
+# What to do where a checkpoint cannot be written. Not a class, because Python reserves one of the words.
+OnSaveError = Enum("OnSaveError", [("stop", "stop"), ("continue", "continue")])
 
 
 class Resize(Enum):
@@ -171,6 +175,8 @@ class TrainingSettings:
         residual_dropout: Share of what each decoder layer's attention and MLP return that is dropped before it is
             added, in training alone; the original's `llm.dropout`.
         precision: What matrix products are computed in; fp32 needs model.dtype=fp32.
+        compile_layers: Whether torch compiles each kind of layer when it first runs. It takes a minute or more, and
+            numbers differ by rounding.
     """
 
     global_batch_size: int = 16
@@ -183,6 +189,7 @@ class TrainingSettings:
     clip_norm: float | None = 1.0
     precision: Precision = Precision.fp32
     gradient_checkpointing: Checkpointing = Checkpointing.auto
+    compile_layers: bool = False
     log_every_steps: int = 1
 
     def __post_init__(self) -> None:
@@ -277,15 +284,42 @@ class CheckpointSettings:
     Args:
         every_steps: Optimizer steps between checkpoints; None: only at the end.
         keep_last: How many to keep besides the best; at least 2, because the last one may be damaged.
+        asynchronous: Whether training goes on while a checkpoint is written, from a copy in the host's memory; null:
+            where more than 1 GiB is saved. The last one, and those that a signal asks for, are waited for.
+        on_save_error: Whether a checkpoint that the disk refuses ends the run, or is warned about until the next one.
+            The last one always ends it.
     """
 
     every_steps: int | None = 100
     keep_last: int = 2
+    asynchronous: bool | None = None
+    on_save_error: OnSaveError = OnSaveError.stop
 
     def __post_init__(self) -> None:
         if self.every_steps is not None:
             at_least("every_steps", self.every_steps, 1)
         at_least("keep_last", self.keep_last, 2)
+
+
+@dataclass(kw_only=True)
+class ResumeSettings:
+    """Going on with a run that is there already.
+
+    Args:
+        mode: Whether the run's folder may, must not or must hold a run.
+        allow: Settings, by their dotted names, that may differ from those that the run was started with although they
+            change what is computed; a section's name allows all of it. What changes is recorded in identity.json.
+        max_restarts: How often in a row the run may be started again by itself without having saved anything new;
+            null: without end.
+    """
+
+    mode: ResumeMode = ResumeMode.auto
+    allow: list[str] = field(default_factory=list)
+    max_restarts: int | None = 3
+
+    def __post_init__(self) -> None:
+        if self.max_restarts is not None:
+            at_least("max_restarts", self.max_restarts, 0)
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@
     python scripts/measure_memory.py --only tiny  those whose name contains a word
 
 Predicted: the highest sum of live tensors of a traced step. Measured: how far the resident size of a process that has
-built the model and does one step rises above what it was before (VmHWM, after writing 5 to /proc/self/clear_refs). A
+built the model and does two steps rises above what it was before (VmHWM, after writing 5 to /proc/self/clear_refs). A
 child process measures each configuration, after a step of a small model, so that libraries are in place.
 """
 
@@ -140,7 +140,7 @@ def _predict(case: Case) -> int:
 
 
 def _measure(case: Case) -> int:
-    """Return by how many bytes this process grew, at most, while it built a model and did one step."""
+    """Return by how many bytes this process grew, at most, while it built a model and did two steps."""
     # Else the C library keeps freed blocks of up to 32 MiB for the next ones, if they happen to fit.
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
     small = replace(case, size="tiny", batch=1)
@@ -168,10 +168,14 @@ def _with_weights(case: Case) -> nn.Module:
 def _step(case: Case, model: nn.Module, batch: Batch) -> None:
     optimizer = _build_optimizer(model)
     is_mixed = case.precision is not Precision.fp32
-    with torch.autocast("cpu", dtype=to_torch_dtype(case.precision) if is_mixed else None, enabled=is_mixed):
-        share, _ = MicroBatchLosses(model, case.rules()).train()(batch, batch.example_weights)
-    share.backward()
-    optimizer.step()
+    # From the second step on, what the optimizer keeps lies beside everything else.
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=to_torch_dtype(case.precision) if is_mixed else None, enabled=is_mixed):
+            share, sums = MicroBatchLosses(model, case.rules()).train()(batch, batch.example_weights)
+        share.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        del share, sums
 
 
 def _build_optimizer(model: nn.Module) -> torch.optim.Optimizer:

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,10 +94,13 @@ def oracle_pair(workplace: Path) -> None:
 
 
 def _words(command: str) -> list[str]:
-    """Return a `finetune` command's words, cut short where it would run for long."""
+    """Return a `finetune` command's words, cut short where it would run for long.
+
+    Chaos forks, which this process with its threads must not: tests/finetune/commands/test_chaos.py runs it.
+    """
     words = shlex.split(command)[1:]
     needs_download = any(word.startswith(("model=paligemma", "model=local", "model=npz")) for word in words)
-    if needs_download:
+    if needs_download or words[0] == "chaos":
         return [*words, "--cfg", "job"]
     if words[0] == "bench":
         return [*words, "rounds=1", "block_steps=1", "warmup_steps=2", "variants=[ours,stock]"]
@@ -113,17 +115,6 @@ def test_a_command_of_the_readme_runs(
     if command.startswith("finetune verify"):
         request.getfixturevalue("oracle_pair")
     assert cli.run(_words(command)) == 0, capsys.readouterr().err
-
-
-def test_launching_through_accelerate_runs(workplace: Path) -> None:
-    [command] = [command for command in COMMANDS if command.startswith("accelerate ")]
-    launcher = shutil.which("accelerate", path=str(Path(sys.executable).parent))
-    assert launcher is not None
-    words = [launcher, *shlex.split(command)[1:], *SHORT]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(words, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (workplace / "runs" / "launched" / "report.html").is_file()
 
 
 def test_the_demo_runs_and_names_its_report(tmp_path: Path) -> None:
@@ -144,13 +135,14 @@ def test_the_test_script_starts_pytest(tmp_path: Path) -> None:
 
 
 def test_no_command_is_left_out() -> None:
-    known = ("finetune ", "accelerate ", "scripts/demo.sh", "scripts/test.sh")
+    # The launchers' lines run in test_launchers.py.
+    known = ("finetune ", "torchrun ", "accelerate ", "deepspeed ", "scripts/demo.sh", "scripts/test.sh")
     assert [command for command in COMMANDS if not command.startswith(known)] == []
 
 
 def test_files_that_the_readme_shows_and_names_exist() -> None:
     for path in re.findall(r"\]\((docs/[^)]+)\)", README):
-        assert (REPOSITORY / path).is_file(), path
+        assert (REPOSITORY / path).exists(), path
     for path in re.findall(r"`((?:finetune|recipes|scripts)/[\w/]+(?:\.py|\.sh|/))`", README):
         assert (REPOSITORY / path).exists() or "mine" in path, path
 

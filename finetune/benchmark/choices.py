@@ -31,9 +31,14 @@ class VariantName(Enum):
     """Who does the training step."""
 
     ours = "ours"
+    ours_compiled = "ours_compiled"
     stock = "stock"
     stock_checkpointed = "stock_checkpointed"
     strong = "strong"
+
+
+# Without what the compiler needs a minute or more for.
+USUAL_VARIANTS = tuple(name for name in VariantName if name is not VariantName.ours_compiled)
 
 
 class Sweep(Enum):
@@ -93,8 +98,10 @@ class Effort:
         rounds: How often every variant has its turn.
         block_steps: Steps of one turn.
         warmup_steps: The most steps before that; fewer where two in a row take equally long.
+        most_seconds: No round begins after so many, except the second; None: all of them.
     """
 
     rounds: int
     block_steps: int
     warmup_steps: int
+    most_seconds: float | None = None

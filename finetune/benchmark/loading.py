@@ -2,9 +2,10 @@
 
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -80,12 +81,14 @@ class Caption:
 def measure_loading(
     workload: Workload, num_steps: int, say: Callable[[str], None], num_workers: Sequence[int] = _NUM_WORKERS
 ) -> dict[str, Any]:
-    """Load so many windows in each way of resizing, with several numbers of loader processes."""
+    """Load so many windows in each way of resizing, with several numbers of loader processes, and as peers do."""
     rows = []
     for resize in Resize:
         for number in num_workers:
             say(f"loading: resize={resize.name}, {number} loader processes")
             rows.append({"resize": resize.name, "num_workers": number, **_rates(workload, resize, number, num_steps)})
+    say("loading: transformers' processor")
+    rows.append({"resize": "transformers' PIL processor", "num_workers": 0, **_peers_rates(workload, num_steps)})
     return {
         "kind": "loader",
         "title": f"loader, {workload.image_size} px",
@@ -128,14 +131,32 @@ def _rates(workload: Workload, resize: Resize, num_workers: int, num_steps: int)
         micro_batch_size=workload.batch,
         num_workers=num_workers,
     )
-    windows = loader.windows(0, _WARMUP_STEPS + num_steps)
+    return _timed(loader.windows(0, _WARMUP_STEPS + num_steps), num_steps * workload.batch, num_workers)
+
+
+def _peers_rates(workload: Workload, num_steps: int) -> dict[str, float | None]:
+    """Do what a collate function does beside transformers: PIL decodes, the processor resizes and normalises."""
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    process = SiglipImageProcessorPil(size={"height": workload.image_size, "width": workload.image_size})
+    files = cycle(photographs())
+
+    def windows() -> Iterator[object]:
+        for _ in range(_WARMUP_STEPS + num_steps):
+            images = [Image.open(io.BytesIO(next(files))).convert("RGB") for _ in range(workload.batch)]
+            yield process(images=images, return_tensors="pt")
+
+    return _timed(windows(), num_steps * workload.batch, num_workers=0)
+
+
+def _timed(windows: Iterator[object], num_images: int, num_workers: int) -> dict[str, float | None]:
+    """Go through windows against the clock, the first ones left out."""
     for _ in range(_WARMUP_STEPS):
         next(windows)
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in windows:
         pass
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    num_images = num_steps * workload.batch
     return {
         "images_per_second": num_images / wall,
         # The processor seconds of loader processes are theirs.

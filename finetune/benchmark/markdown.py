@@ -59,17 +59,17 @@ def _made_by(record: Mapping[str, Any]) -> str:
 
 
 def _effort(section: Mapping[str, Any]) -> str:
-    effort = section["effort"]
-    return f"median of {effort['rounds']} rounds of {effort['block_steps']} steps"
+    num_rounds = max((len(row.get("turns", ())) for row in section["variants"].values()), default=0)
+    return f"median of {num_rounds} rounds of {section['effort']['block_steps']} steps"
 
 
 def _training_rows(section: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     columns = ["variant", "ms a step", "images/s", "label tokens/s", "utilisation", "extra MiB", "held MiB"]
-    columns += ["time / ours", "extra memory / ours"]
+    columns += ["first step, s", "time / ours", "extra memory / ours"]
     rows = []
     for name, row in section["variants"].items():
         if "failed" in row:
-            rows.append([_named(name), row["failed"], *[""] * 7])
+            rows.append([_named(name), row["failed"], *[""] * 8])
             continue
         numbers = [
             f"{row['milliseconds']:.4g}",
@@ -78,6 +78,7 @@ def _training_rows(section: Mapping[str, Any]) -> tuple[list[str], list[list[str
             f"{100 * row['useful_utilisation']:.1f} %",
             "" if row["extra_mib"] is None else f"{row['extra_mib']:.0f}",
             f"{row['held_mib']:.0f}",
+            f"{row['first_step_seconds']:.3g}",
         ]
         rows.append([_named(name), *numbers, *_compared(section["ratios"].get(name))])
     return columns, rows

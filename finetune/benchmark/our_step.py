@@ -22,9 +22,13 @@ from finetune.settings import Precision
 class OurStep:
     """This project's step, through `make_learner` and `train_step`, with an optimizer that only takes notes."""
 
-    def __init__(self, model: nn.Module, workload: Workload, dimensions: Dimensions) -> None:
+    def __init__(
+        self, model: nn.Module, workload: Workload, dimensions: Dimensions, *, compile_layers: bool = False
+    ) -> None:
         self._notes = _TakesNotes()
-        self._learner: Learner = learner_of(model, workload, dimensions, self._notes, clip_norm=None)
+        self._learner: Learner = learner_of(
+            model, workload, dimensions, self._notes, clip_norm=None, compile_layers=compile_layers
+        )
 
     def loss(self, batch: Batch) -> float:
         return train_step(self._learner, 0, [batch]).loss

@@ -11,7 +11,13 @@ _WIDTH, _HEIGHT = 400, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 30, 40
 _PLOT_WIDTH, _PLOT_HEIGHT = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _LEGEND = 22
-_COLOURS = {"ours": "#2a66d9", "stock": "#d9730d", "stock_checkpointed": "#b3528f", "strong": "#12926b"}
+_COLOURS = {
+    "ours": "#2a66d9",
+    "ours_compiled": "#7aa6f0",
+    "stock": "#d9730d",
+    "stock_checkpointed": "#b3528f",
+    "strong": "#12926b",
+}
 _PANELS = {"milliseconds": "ms a step", "extra_mib": "extra MiB of a step"}
 _STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#667085}.title{font-weight:600;font-size:13px;fill:#475467}"

@@ -18,6 +18,8 @@ _Result = TypeVar("_Result")
 
 _STEADY = 0.03
 _FEWEST_REPEATS = 5
+# One forwards and one backwards.
+_FEWEST_ROUNDS = 2
 # What a clock's resolution can make of a very short time.
 _SHORTEST = 1e-9
 
@@ -80,9 +82,13 @@ def warm_up(variant: Variant, most_steps: int, device: torch.device) -> list[Tur
 
 
 def interleave(variants: Mapping[str, Variant], effort: Effort, device: torch.device) -> dict[str, list[Turn]]:
-    """Give every variant its turn in every round; each list has one entry a round."""
+    """Give every variant its turn in every round that there is time for; each list has one entry a round."""
     turns: dict[str, list[Turn]] = {name: [] for name in variants}
+    began = time.perf_counter()
     for number in range(effort.rounds):
+        has_time = effort.most_seconds is None or time.perf_counter() - began < effort.most_seconds
+        if number >= _FEWEST_ROUNDS and not has_time:
+            break
         order = list(variants) if number % 2 == 0 else list(variants)[::-1]
         for name in order:
             turns[name].append(take_turn(variants[name], effort.block_steps, device))

@@ -20,6 +20,7 @@ from finetune.benchmark.samples import Window, draw_windows, facts_of, our_batch
 from finetune.benchmark.statistics import median, ratio_of
 from finetune.benchmark.timing import Turn, clock_of, interleave, take_turn, warm_up
 from finetune.benchmark.variants import Variant, make_variant
+from finetune.model.compile import NotCompilableError
 
 _MIB = 2**20
 
@@ -49,7 +50,7 @@ class Measured:
 
     Args:
         first_loss: Of the first window, before any update.
-        failed: Why it has no turns: it did not fit into the device's memory.
+        failed: Why it has no turns: it did not fit into the device's memory, or could not be compiled.
     """
 
     what: str
@@ -98,9 +99,15 @@ def _groups(workload: Workload, names: Sequence[VariantName]) -> list[list[Varia
 
 
 def _gates_at_size(
-    workload: Workload, dimensions: Dimensions, base: nn.Module, window: Window, plain: PlainStep
+    workload: Workload,
+    dimensions: Dimensions,
+    base: nn.Module,
+    window: Window,
+    plain: PlainStep,
+    *,
+    compile_layers: bool = False,
 ) -> list[Gate]:
-    subject = OurStep(our_model(base, workload), workload, dimensions)
+    subject = OurStep(our_model(base, workload), workload, dimensions, compile_layers=compile_layers)
     return list(equality_gates(subject, our_batch(window, dimensions, workload.row_tokens), plain, workload))
 
 
@@ -115,16 +122,17 @@ def _measure_group(
         bench.say(f"warming up: {name.name}")
         variant = make_variant(name, bench.base, bench.workload, bench.dimensions, bench.windows)
         try:
-            warmed[name.name], gate = _warmed(bench, name, variant, effort)
-        except torch.OutOfMemoryError:
-            # For a peer that is a finding; without our own there is nothing to compare.
+            warmed[name.name], passed = _warmed(bench, name, variant, effort)
+        except (torch.OutOfMemoryError, NotCompilableError) as failure:
+            # For the others that is a finding; without our own there is nothing to compare.
             if name is VariantName.ours:
                 raise
-            warmed[name.name] = Measured(what=variant.what, failed="out of memory")
+            why = "out of memory" if isinstance(failure, torch.OutOfMemoryError) else str(failure)
+            warmed[name.name] = Measured(what=variant.what, failed=why)
             _free(variant)
         else:
             variants[name.name] = variant
-            gates.append(gate)
+            gates += passed
     bench.say(f"timing {', '.join(variants)}: {effort.rounds} rounds of {effort.block_steps} steps each")
     turns = interleave(variants, effort, bench.device)
     measured = {
@@ -144,13 +152,17 @@ def _measure_group(
     return measured, gates
 
 
-def _warmed(bench: Bench, name: VariantName, variant: Variant, effort: Effort) -> tuple[Measured, Gate]:
-    """Do the first steps; the first loss must be that of a plain PaliGemma."""
+def _warmed(bench: Bench, name: VariantName, variant: Variant, effort: Effort) -> tuple[Measured, list[Gate]]:
+    """Do the first steps; the first loss must be a plain PaliGemma's, and with compiled layers the gradient too."""
     first = take_turn(variant, 1, bench.device)
     loss = variant.loss()
-    gate = require(loss_gate(f"first loss of {name.name} is transformers'", loss, bench.plain.loss, bench.workload))
+    gates = [require(loss_gate(f"first loss of {name.name} is transformers'", loss, bench.plain.loss, bench.workload))]
+    if name is VariantName.ours_compiled:
+        gates += _gates_at_size(
+            bench.workload, bench.dimensions, bench.base, bench.windows[0], bench.plain, compile_layers=True
+        )
     more = warm_up(variant, effort.warmup_steps, bench.device)
-    return Measured(what=variant.what, first_loss=loss, warmup=(first, *more)), gate
+    return Measured(what=variant.what, first_loss=loss, warmup=(first, *more)), gates
 
 
 def _free(variant: Variant) -> None:

@@ -13,6 +13,7 @@ from finetune.engine.distributed import Ranks
 from finetune.engine.optimizer import AdamW, OptimizerChoice
 from finetune.engine.schedule import Constant
 from finetune.engine.step import Learner, StepRules, make_learner, train_step
+from finetune.model.compile import forget_graphs
 from finetune.settings import Normalization, PartMultipliers, TrainingSettings
 
 LEARNING_RATE = 1e-4
@@ -48,11 +49,30 @@ class Variant(Protocol):
 
 
 class Ours:
-    """This project: `make_learner` and `train_step`, as `finetune train` calls them."""
+    """This project: `make_learner` and `train_step`, as `finetune train` calls them.
 
-    def __init__(self, base: nn.Module, workload: Workload, dimensions: Dimensions, windows: Sequence[Window]) -> None:
+    Args:
+        is_compiled: With `training.compile_layers=true`.
+    """
+
+    def __init__(
+        self,
+        base: nn.Module,
+        workload: Workload,
+        dimensions: Dimensions,
+        windows: Sequence[Window],
+        *,
+        is_compiled: bool = False,
+    ) -> None:
+        if is_compiled:
+            forget_graphs()
+        self._is_compiled = is_compiled
         self._learner = learner_of(
-            our_model(base, workload), workload, dimensions, AdamW(learning_rate=LEARNING_RATE, weight_decay=0.0)
+            our_model(base, workload),
+            workload,
+            dimensions,
+            AdamW(learning_rate=LEARNING_RATE, weight_decay=0.0),
+            compile_layers=is_compiled,
         )
         self._batches = in_turn(tuple(our_batch(window, dimensions, workload.row_tokens) for window in windows))
         self._num_steps = 0
@@ -60,7 +80,8 @@ class Ours:
 
     @property
     def what(self) -> str:
-        return "this project: make_learner, train_step"
+        compiled = ", compile_layers=true" if self._is_compiled else ""
+        return f"this project: make_learner, train_step{compiled}"
 
     def step(self) -> None:
         report = train_step(self._learner, self._num_steps, [next(self._batches)])
@@ -86,6 +107,7 @@ def learner_of(
     optimizer: OptimizerChoice,
     *,
     clip_norm: float | None = CLIP_NORM,
+    compile_layers: bool = False,
 ) -> Learner:
     """Return our learner of a model, with the mean over targets as its loss, which is transformers' own.
 
@@ -99,6 +121,7 @@ def learner_of(
             normalization=Normalization.token,
             clip_norm=clip_norm,
             precision=workload.precision,
+            compile_layers=compile_layers,
         ),
         schedule=Constant(warmup_steps=0, warmup_ratio=None),
         total_steps=ENDLESS_STEPS,
@@ -114,8 +137,8 @@ def make_variant(
     name: VariantName, base: nn.Module, workload: Workload, dimensions: Dimensions, windows: Sequence[Window]
 ) -> Variant:
     """Set a variant up on the shared base."""
-    if name is VariantName.ours:
-        return Ours(base, workload, dimensions, windows)
+    if name in (VariantName.ours, VariantName.ours_compiled):
+        return Ours(base, workload, dimensions, windows, is_compiled=name is VariantName.ours_compiled)
     from finetune.benchmark.stock import Stock
     from finetune.benchmark.strong import Strong
 

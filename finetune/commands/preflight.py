@@ -9,11 +9,12 @@ from finetune.config.commands import InspectCommand
 from finetune.config.naming import as_file_name
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, TrainingSet
+from finetune.engine.distribution import Distribution
 from finetune.engine.optimizer import Muon
 from finetune.evaluate.metrics.names import check_best_metric
 from finetune.export.portable import check_portable
 from finetune.model.choices import HubModel
-from finetune.peft.lora import Lora
+from finetune.peft.lora import Lora, Quantization
 from finetune.settings import Precision
 
 # What a refusal calls the wish for an adapter, and what to do.
@@ -42,6 +43,24 @@ def check_adapters(config: RunConfig) -> None:
     """
     if isinstance(config.optimizer, Muon) and isinstance(config.peft, Lora):
         raise ValueError("optimizer=muon trains no adapters: choose optimizer=adamw, or peft=none")
+
+
+def check_distribution(config: RunConfig) -> None:
+    """Refuse what the run's other choices cannot be trained with on ranks that divide them.
+
+    Raises:
+        ValueError: Naming the settings and what to do.
+    """
+    distribution: Distribution | None = config.distributed
+    if distribution is not None:
+        quantization = getattr(config.peft, "quantization", Quantization.none)
+        distribution.check(
+            optimizer=config.optimizer,
+            trainable_dtype=config.model.trainable_dtype,
+            precision=config.training.precision,
+            is_quantized=quantization is not Quantization.none,
+            compiles_layers=config.training.compile_layers,
+        )
 
 
 def check_training(config: RunConfig, training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]) -> None:

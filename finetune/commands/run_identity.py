@@ -1,16 +1,18 @@
 """Which run a folder holds, and that a command means the same one. Imports without torch."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from finetune.commands.mask_codec import check_run_codec
 from finetune.config.plain import plain
 from finetune.config.schema import RunConfig
-from finetune.engine.identity import Identity, changes, read_identity, require_same
+from finetune.engine.identity import Identity, changes, dotted_settings, is_covered, read_identity, require_same
+from finetune.names import hint
 from finetune.reporting.redaction import redact, secrets_of
 from finetune.reporting.run_folder import RunFolder
-from finetune.settings import Resume
+from finetune.settings import ResumeMode
 from finetune.tokens.codec_record import CodecRecord
 
 IDENTITY_FILE = "identity.json"
@@ -28,13 +30,19 @@ _MUTABLE = {
     "evaluation": True,
     "checkpoint": True,
     "self_test": True,
+    "distributed": True,
     # How examples lie in rows, and how many are computed at once, moves losses by no more than rounding does. With
     # dropout it also draws other masks: they are seeded by micro-batch and have its shape.
     # So does reading what the image encoder says from a cache, which was computed beside other images.
     "data": {"num_workers": True, "max_skips": True, "row_tokens": True, "pixel_cache": True, "feature_cache": True},
     # A branch moves and a commit does not: the commit that was found is compared in its place.
     "model": {"revision": True},
-    "training": {"micro_batch_size": True, "gradient_checkpointing": True, "log_every_steps": True},
+    "training": {
+        "micro_batch_size": True,
+        "gradient_checkpointing": True,
+        "compile_layers": True,
+        "log_every_steps": True,
+    },
 }
 # What is seen in an evaluation's scores or its gallery, and what only decides when training evaluates.
 _UNSEEN = _MUTABLE | {
@@ -46,6 +54,8 @@ _WHY_NOT_LONGER = (
     "  the learning rate of this schedule depends on the number of steps from the start; to train on, export the run "
     "and start another with model=local, or start with schedule=constant and schedule.warmup_steps"
 )
+# Where a run stands in its samples is steps times the batch size, in an order drawn from the seed and their number.
+_MAKES_ORDER = ("seed", "dataset", "recipe", "training.global_batch_size", "data.keep_images_together")
 _MAKES_WEIGHTS = ("model", "peft", "freeze")
 
 
@@ -62,10 +72,13 @@ def immutable_settings(config: RunConfig) -> dict[str, Any]:
     return settings if config.schedule.depends_on_total_steps else _without(settings, _LENGTH)
 
 
-def require_same_settings(recorded: Identity, current: Identity, folder: Path) -> None:
+def require_same_settings(recorded: Identity, current: Identity, folder: Path, allowed: Collection[str] = ()) -> None:
     """Refuse to continue a run with other settings, and say why its length is one.
 
     Which codec masks are said in is compared by `check_run_codec`, for two names may stand for one.
+
+    Args:
+        allowed: Dotted names that the user lets differ (`resume.allow`).
 
     Raises:
         ValueError: One line for each setting that differs.
@@ -75,7 +88,27 @@ def require_same_settings(recorded: Identity, current: Identity, folder: Path) -
         Identity(settings={name: value for name, value in identity.settings.items() if name != MASK_CODEC})
         for identity in (recorded, current)
     )
-    require_same(before, now, folder, reasons=reasons)
+    require_same(before, now, folder, reasons=reasons, allowed=allowed)
+
+
+def override_notes(identity: Identity) -> list[str]:
+    """Say what `resume.allow` let change since the run began, and what that means for the order of its samples."""
+    notes = [
+        f"changed after step {override.step} (resume.allow): {change}"
+        for override in identity.overrides
+        for change in override.changes
+    ]
+    reordered = [
+        change.setting
+        for override in identity.overrides
+        for change in override.changes
+        if is_covered(change.setting, _MAKES_ORDER)
+    ]
+    if reordered:
+        notes.append(
+            f"samples come in another order since {reordered[-1]} changed; in that epoch, some come twice or not at all"
+        )
+    return notes
 
 
 def scored_difference(config: RunConfig, *, is_run: bool) -> str:
@@ -96,14 +129,18 @@ def require_resumable(config: RunConfig) -> None:
         ValueError: If the folder is there and must not be, is not and must, or is another run's.
     """
     path = run_folder(config) / IDENTITY_FILE
+    current = Identity(settings=immutable_settings(config))
     if not path.exists():
-        if config.resume is Resume.require:
-            raise ValueError(f"resume=require, but {path.parent} holds no run; check name and runs")
+        _check_allowed(config, current)
+        if config.resume.mode is ResumeMode.require:
+            raise ValueError(f"resume.mode=require, but {path.parent} holds no run; check name and runs")
         return
-    if config.resume is Resume.never:
-        raise ValueError(f"resume=never, but {path.parent} holds a run already; give this one another name")
-    recorded = {name: value for name, value in read_identity(path).settings.items() if name != BASE}
-    require_same_settings(Identity(settings=recorded), Identity(settings=immutable_settings(config)), path.parent)
+    if config.resume.mode is ResumeMode.never:
+        raise ValueError(f"resume.mode=never, but {path.parent} holds a run already; give this one another name")
+    recorded = read_identity(path)
+    _check_allowed(config, recorded, current)
+    known_now = {name: value for name, value in recorded.settings.items() if name != BASE}
+    require_same_settings(Identity(settings=known_now), current, path.parent, config.resume.allow)
     check_run_codec(config, recorded_codec(path.parent), path.parent)
 
 
@@ -151,6 +188,16 @@ def require_same_base(config: RunConfig, base_name: str, revision: str | None) -
             f"the run was trained on commit {recorded} of {base_name}, and this is {revision}; "
             f"add model.revision={recorded}"
         )
+
+
+def _check_allowed(config: RunConfig, *identities: Identity) -> None:
+    known = sorted({name for identity in identities for name in dotted_settings(identity)})
+    for name in config.resume.allow:
+        if name == MASK_CODEC or not any(is_covered(setting, [name]) for setting in known):
+            raise ValueError(
+                f"resume.allow: {name} is no setting that a run keeps, so it may differ or does not exist; "
+                f"{hint(name, known)}"
+            )
 
 
 def _redacted(config: RunConfig, left_out: dict[str, Any]) -> dict[str, Any]:

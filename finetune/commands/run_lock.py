@@ -23,9 +23,10 @@ def locked(folder: Path) -> Iterator[None]:
     could take away the lock of another process that has just opened it.
 
     Raises:
-        ValueError: If another process holds it, saying which.
+        ValueError: If another process holds it, saying which; or if a file in it is a link that leads elsewhere.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _refuse_links(folder)
     with (folder / LOCK_FILE).open("a+", encoding="utf-8") as file:
         _take(file, folder)
         file.truncate(0)
@@ -36,6 +37,16 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             # Closing alone would not do: a child that this process forked holds the same open file.
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse files of somebody else's making: what is written into them would be written over what they lead to.
+
+    A whole folder (`checkpoints`) may lie on another disk.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and not path.is_dir() and not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{path} is a link out of the run's folder, to {path.readlink()}; put a copy in its place")
 
 
 def _take(file: TextIO, folder: Path) -> None:

@@ -58,7 +58,7 @@ def open_session(config: RunConfig, *, is_adapted: bool) -> Session:
     Args:
         is_adapted: Whether to set it up as the run trains it (adapters, frozen parts, formats).
     """
-    ranks = Ranks(config.training.precision)
+    ranks = Ranks(config.training.precision, config.distributed)
     # Adapters are drawn from it; the order of samples and dropout have seeds of their own.
     torch.manual_seed(config.seed)
     loaded: LoadedModel = config.model.load()
@@ -161,6 +161,7 @@ def evaluator_of(session: Session, progress: Progress, should_stop: Callable[[],
         batch_size=evaluation.batch_size,
         device=session.ranks.device,
         computing=session.ranks.autocast,
+        weights=session.ranks.whole_weights,
     )
     return Evaluator(
         generate_ids=generator.generate,

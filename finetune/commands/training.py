@@ -17,8 +17,8 @@ from finetune.commands.exporting import write_adapter_of
 from finetune.commands.memory import choose_checkpointing
 from finetune.commands.preflight import HAND_OVER, steps_of
 from finetune.commands.proof import prove
-from finetune.commands.reporting import reporter_for, told
-from finetune.commands.run_identity import IDENTITY_FILE, require_same_settings
+from finetune.commands.reporting import early_end_noted, refresh_report, reporter_for, told
+from finetune.commands.run_identity import IDENTITY_FILE, override_notes, require_same_settings, run_folder
 from finetune.commands.run_lock import locked
 from finetune.commands.session import (
     Session,
@@ -27,6 +27,7 @@ from finetune.commands.session import (
     evaluator_of,
     open_session,
 )
+from finetune.commands.starts import count_start
 from finetune.config.replay import CommandLine, save_command_line
 from finetune.config.schema import RunConfig
 from finetune.data.loader import TrainingLoader
@@ -34,7 +35,8 @@ from finetune.data.missing_images import rows_drawn
 from finetune.data.mixture import Ingredient, TrainingSet
 from finetune.data.worker_count import worker_count
 from finetune.engine.counters import early_stop
-from finetune.engine.identity import read_identity, write_identity
+from finetune.engine.disk import folder_errors
+from finetune.engine.identity import Identity, overridden, read_identity, write_identity
 from finetune.engine.loop import Training
 from finetune.engine.loop import train as run_loop
 from finetune.engine.parameter_groups import check_multipliers, decay_without_effect, parameter_groups
@@ -42,11 +44,12 @@ from finetune.engine.signals import StopSignals
 from finetune.engine.step import StepRules, make_learner
 from finetune.evaluate.answers import EvaluationStoppedError
 from finetune.evaluate.metrics.direction import directional, is_better
-from finetune.evaluate.report import score_changes, write_report
+from finetune.evaluate.report import score_changes
 from finetune.evaluate.runner import evaluate_all, report_evaluation
 from finetune.export.adapter import check_adapter_export
 from finetune.model.dropout import has_dropout
 from finetune.model.freeze import trainable_by_part
+from finetune.reporting.exit_status import forget_exit_status
 from finetune.reporting.reporter import Reporter
 
 
@@ -61,36 +64,66 @@ def train(
     """
     training_set = TrainingSet(ingredients=training, seed=config.seed)
     total_steps = steps_of(config, len(training_set))
+    with StopSignals() as signals, ExitStack() as held:
+        with early_end_noted(run_folder(config)):
+            session = _opened(config)
+            identity: Identity = session.ranks.on_main(lambda: _claim_folder(session, line, held))
+        _train(session, identity, signals, training_set, evaluation, total_steps)
+    session.ranks.end()
+
+
+def _opened(config: RunConfig) -> Session:
+    """Load the model, and refuse what only a loaded one shows to be wrong."""
     session = open_session(config, is_adapted=True)
     if config.tracking.wants_adapter:
         check_adapter_export(session.loaded, config.peft, **HAND_OVER)
     check_multipliers(session.loaded.model, config.learning_rates)
-    with ExitStack() as held:
-        session.ranks.on_main(lambda: _claim_folder(session, line, held))
-        _train(session, training_set, evaluation, total_steps)
-    session.ranks.end()
+    return session
 
 
-def _claim_folder(session: Session, line: CommandLine, held: ExitStack) -> None:
-    """Make the run's folder this run's, or make sure that it is, and keep others out until `held` is closed."""
-    held.enter_context(locked(session.folder))
-    identity = identity_of(session)
-    path = session.folder / IDENTITY_FILE
-    if path.exists():
-        require_same_settings(read_identity(path), identity, session.folder)
-    save_command_line(session.folder, line)
-    write_identity(path, identity)
+def _claim_folder(session: Session, line: CommandLine, held: ExitStack) -> Identity:
+    """Make the run's folder this run's, or make sure that it is, and keep others out until `held` is closed.
+
+    Returns:
+        What the run is, with the history of what was allowed to change.
+    """
+    folder, resume = session.folder, session.config.resume
+    with folder_errors(folder), ExitStack() as claimed:
+        claimed.enter_context(locked(folder))
+        identity = identity_of(session)
+        path = folder / IDENTITY_FILE
+        saved_step = next(iter(checkpoint_store(session.config, print).steps()), -1)
+        if path.exists():
+            recorded = read_identity(path)
+            require_same_settings(recorded, identity, folder, resume.allow)
+            identity = overridden(recorded, identity, step=max(0, saved_step))
+        count_start(folder, saved_step, resume.max_restarts)
+        forget_exit_status(folder)
+        save_command_line(folder, line)
+        write_identity(path, identity)
+        held.enter_context(claimed.pop_all())
+    return identity
 
 
-def _train(session: Session, training_set: TrainingSet, evaluation: tuple[Ingredient, ...], total_steps: int) -> None:
+def _train(
+    session: Session,
+    identity: Identity,
+    signals: StopSignals,
+    training_set: TrainingSet,
+    evaluation: tuple[Ingredient, ...],
+    total_steps: int,
+) -> None:
     """Train in a folder that is this run's alone, and tell how it goes."""
     reporter = reporter_for(session, session.folder)
-    reporter.start(describe_run(session, total_steps))
     with told(session, reporter, session.folder) as ending:
+        reporter.start(describe_run(session, total_steps))
+        for note in override_notes(identity):
+            reporter.say(note)
         _introduce(session, reporter, training_set)
         session = with_caches(session, _rows_shown(session, training_set, evaluation, total_steps), reporter.progress)
-        with StopSignals() as signals:
-            counters = run_loop(_connect(session, reporter, signals, training_set, evaluation, total_steps))
+        run = _connect(session, identity, reporter, signals, training_set, evaluation, total_steps)
+        with signals.deferred():
+            counters = run_loop(replace(run, note_step=ending.note_step))
         ending.reason = early_stop(counters, session.config.evaluation, total_steps) or ending.reason
         if counters.notes:
             _tell_notes(reporter, counters.notes)
@@ -153,6 +186,7 @@ def _tell_notes(reporter: Reporter, notes: Mapping[str, int]) -> None:
 
 def _connect(
     session: Session,
+    identity: Identity,
     reporter: Reporter,
     signals: StopSignals,
     training_set: TrainingSet,
@@ -176,7 +210,7 @@ def _connect(
         signals=signals,
         evaluate=_scoring(session, reporter, signals, evaluation),
         is_better=is_better,
-        identity=identity_of(session),
+        identity=identity,
         evaluation=config.evaluation,
         checkpoint=config.checkpoint,
         max_skips=config.data.max_skips,
@@ -222,7 +256,7 @@ def _scoring(
             return None
         report_evaluation(result, reporter, step)
         if session.ranks.is_main:
-            write_report(session.folder)
+            refresh_report(session.folder, reporter.warn)
         return directional(result.values)
 
     return score

@@ -17,7 +17,7 @@ from finetune.config.build import wrong_type
 from finetune.config.register import COMMANDS, register
 from finetune.config.schema import RunConfig
 from finetune.names import dotted_names, hint
-from finetune.reporting.redaction import has_user_info
+from finetune.reporting.redaction import has_user_info, is_secret_name
 
 # The nodes of the configuration that name one of a group's choices.
 CHOICES = tuple(name for name, annotation in get_type_hints(RunConfig).items() if annotation is Any)
@@ -28,7 +28,7 @@ def check_overrides(words: Sequence[str], *, is_sweep: bool) -> None:
 
     Raises:
         ValueError: For several values without --multirun, a group without a choice, `+` before one, a removed setting,
-            an address with a password.
+            an address with a password, a value of a setting whose name says that it is secret.
     """
     for override in OverridesParser.create().parse_overrides(list(words)):
         key, text = override.package or override.key_or_group, override.input_line
@@ -37,6 +37,11 @@ def check_overrides(words: Sequence[str], *, is_sweep: bool) -> None:
             raise ValueError(
                 f"{key}: an address with a user name or password would be kept in the run's folder; put it into the "
                 f"environment and write {key}='${{oc.env:NAME}}'"
+            )
+        if is_secret_name(str(key).rpartition(".")[2]) and "${oc.env:" not in str(text):
+            raise ValueError(
+                f"{key}: what is typed here would be kept in the run's folder; put it into the environment and write "
+                f"{key}='${{oc.env:NAME}}'"
             )
         if override.is_sweep_override():
             if not is_sweep:
@@ -112,6 +117,8 @@ def _explain_unknown(stopped_at: str, command: str, overrides: Sequence[str], co
 def _explain_type(error: ValidationError, command: str) -> str:
     """Name the type that a setting of a fixed section has; OmegaConf's own words tell of its classes."""
     full_key = str(error.full_key)
+    if full_key == "resume":
+        return f"resume is a group of settings: write resume.mode={error.value}"
     settings = COMMANDS[command]
     annotations = {**get_type_hints(RunConfig), **(get_type_hints(settings) if settings is not None else {})}
     annotation: Any = None

@@ -55,7 +55,7 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
 
 
 def _check_choices(config: RunConfig) -> None:
-    for name in ("model", "peft", "dataset", "recipe", "optimizer", "schedule", "tracking"):
+    for name in ("model", "peft", "dataset", "recipe", "optimizer", "schedule", "tracking", "distributed"):
         if not dataclasses.is_dataclass(getattr(config, name)):
             raise ValueError(f"{name} must be chosen, as {name}=<choice>; finetune train --help lists the choices")
     _check_methods("model", config.model, _MODEL_METHODS)

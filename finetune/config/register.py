@@ -7,6 +7,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from finetune.config.bench import BenchCommand
+from finetune.config.chaos import ChaosCommand
 from finetune.config.commands import (
     EvaluateCommand,
     ExportCommand,
@@ -28,6 +29,7 @@ COMMANDS: dict[str, type[Any] | None] = {
     "doctor": None,
     "verify": VerifyCommand,
     "bench": BenchCommand,
+    "chaos": ChaosCommand,
 }
 # Commands whose settings are their own alone: what a run is made of takes no part, and is refused.
 STANDALONE = ("bench",)

@@ -65,6 +65,9 @@ def replayed(overrides: Sequence[str], config_dir: str | None = None) -> list[st
         # A run's folder may come from someone else, and Hydra's own settings can name code to call.
         if _place(override).startswith("hydra") or override.key_or_group.startswith("hydra"):
             raise ValueError(f"{folder / OVERRIDES_FILE} sets {override.input_line}; a stored run may not change Hydra")
+        # Nor name the packages that are imported: that is said anew each time, as --config-dir is.
+        if _place(override) == "plugins":
+            raise ValueError(f"run={folder} was made with {override.input_line}; add that if you trust the packages")
     own_folder = [f"runs={quoted(str(folder.parent))}", f"name={quoted(folder.name)}"]
     return [*(str(override.input_line) for override in stored), *own_folder, *overrides]
 

@@ -9,7 +9,7 @@ from finetune.settings import (
     EvaluationSettings,
     PartFlags,
     PartMultipliers,
-    Resume,
+    ResumeSettings,
     SelfTestSettings,
     TrainingSettings,
     at_least,
@@ -29,7 +29,7 @@ class RunConfig:
     name: str | None = None
     runs: str = "runs"
     seed: int = 0
-    resume: Resume = Resume.auto
+    resume: ResumeSettings = field(default_factory=ResumeSettings)
     plugins: list[str] = field(default_factory=list)
     model: Any = None
     peft: Any = None
@@ -38,6 +38,7 @@ class RunConfig:
     optimizer: Any = None
     schedule: Any = None
     tracking: Any = None
+    distributed: Any = None
     freeze: PartFlags = field(default_factory=PartFlags)
     learning_rates: PartMultipliers = field(default_factory=PartMultipliers)
     data: DataSettings = field(default_factory=DataSettings)

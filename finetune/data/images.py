@@ -187,7 +187,7 @@ def _orientation(image: Image.Image) -> int:
 def _stream(reference: ImageFile | ImageBytes) -> Iterator[io.BytesIO | io.BufferedReader]:
     with _open_regular(reference.path) if isinstance(reference, ImageFile) else io.BytesIO(reference.data) as stream:
         if not stream.read(1):
-            raise _RefusalError("empty-file", "the image is empty (0 bytes)")
+            raise _RefusalError("empty-file", "the image is empty (0 bytes); fetch or export it again")
         stream.seek(0)
         yield stream
 
@@ -198,11 +198,11 @@ def _open_regular(path: Path) -> io.BufferedReader:
         is_regular = stat.S_ISREG(path.stat().st_mode)
         stream = path.open("rb") if is_regular else None
     except FileNotFoundError:
-        raise _RefusalError("missing-file", f"{path} does not exist") from None
+        raise _RefusalError("missing-file", f"{path} does not exist; check the name") from None
     except (OSError, ValueError) as error:
-        raise _RefusalError("unreadable-file", f"it cannot be opened: {error}") from error
+        raise _RefusalError("unreadable-file", f"it cannot be opened: {error}; check name and permissions") from error
     if stream is None:
-        raise _RefusalError("not-a-file", f"{path} is not a regular file")
+        raise _RefusalError("not-a-file", f"{path} is not a regular file; name an image")
     return stream
 
 
@@ -213,7 +213,9 @@ def _opened(stream: io.BytesIO | io.BufferedReader) -> Iterator[Image.Image]:
         try:
             image = Image.open(stream, formats=IMAGE_FORMATS)
         except UnidentifiedImageError:
-            message = f"the content is none of {', '.join(IMAGE_FORMATS)}, or its header is cut short"
+            message = (
+                f"the content is none of {', '.join(IMAGE_FORMATS)}, or its header is cut short; fetch or convert it"
+            )
             raise _RefusalError("unknown-format", message) from None
         except Image.DecompressionBombError as error:
             raise _RefusalError("too-many-pixels", f"{error}; store a smaller copy") from None
@@ -242,9 +244,12 @@ def _check_shape(width: int, height: int, max_pixels: int) -> None:
         message = f"{width} x {height} pixels exceed data.max_pixels={max_pixels}; store a smaller copy or raise it"
         raise _RefusalError("too-many-pixels", message)
     if width * height <= 1:
-        raise _RefusalError("single-pixel", f"{width} x {height} pixels are a placeholder, not an image")
+        raise _RefusalError(
+            "single-pixel", f"{width} x {height} pixels are a placeholder, not an image; fetch it again"
+        )
     if max(width, height) > MAX_ASPECT * min(width, height):
         message = (
-            f"{width} x {height} pixels are longer than {MAX_ASPECT}:1; squeezed to a square nothing remains of it"
+            f"{width} x {height} pixels are longer than {MAX_ASPECT}:1; squeezed to a square nothing remains of it: "
+            "store it in pieces"
         )
         raise _RefusalError("extreme-aspect", message)

@@ -23,7 +23,7 @@ ValueT_co = TypeVar("ValueT_co", covariant=True)
 _AHEAD_PER_WORKER = 2
 # What a keyboard or a job scheduler sends to every process of a run. The main process decides what becomes of it; a
 # loader process that died of it would take the step in progress along.
-_SIGNALS_FOR_THE_MAIN_PROCESS = ("SIGINT", "SIGTERM", "SIGUSR1")
+_SIGNALS_FOR_THE_MAIN_PROCESS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 @runtime_checkable

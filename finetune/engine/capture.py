@@ -6,9 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from finetune.engine.optimizer_state import load_optimizer_state, optimizer_state
 from finetune.engine.step import Learner
-from finetune.model.trained import load_trained_state, trained_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +27,19 @@ class Captured:
 
 
 def capture(learner: Learner) -> Captured:
-    """Return the learner's state. Every rank calls it; what the main rank gets is whole."""
-    tensors, values = optimizer_state(learner.optimizer)
-    return Captured(
-        trained=trained_state(learner.model),
-        optimizer=tensors,
-        values=values,
-        scaler=learner.ranks.scaler_state(),
-    )
+    """Return the learner's state: on the main rank whole, as CPU tensors of the caller's own; elsewhere no tensors.
+
+    Every rank calls it, however weights are divided among them.
+    """
+    weights, (memory, values) = learner.ranks.gather_state(learner.model, learner.optimizer)
+    return Captured(trained=weights, optimizer=memory, values=values, scaler=learner.ranks.scaler_state())
 
 
 def restore(learner: Learner, captured: Captured) -> None:
-    """Put a state back, bit for bit. Every rank calls it with the same whole state.
+    """Put a state back, bit for bit. Every rank calls it with the same whole state, and takes what it needs of it.
 
     Raises:
         ValueError: If it is not one of what trains here.
     """
-    load_trained_state(learner.model, captured.trained)
-    load_optimizer_state(learner.optimizer, captured.optimizer, captured.values)
+    learner.ranks.load_state(learner.model, learner.optimizer, captured.trained, (captured.optimizer, captured.values))
     learner.ranks.load_scaler_state(dict(captured.scaler))

@@ -8,14 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 from finetune.data.loader import Window
-from finetune.engine.capture import Captured, capture, restore
-from finetune.engine.checkpoint import CheckpointStore, Snapshot
+from finetune.engine.checkpoint import CheckpointStore
 from finetune.engine.counters import Counters, IsBetter, after_evaluation, after_step, early_stop, following
 from finetune.engine.identity import Identity
+from finetune.engine.resuming import restore_newest
+from finetune.engine.saving import Saver
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import Learner, Outcome, StepReport, train_step
 from finetune.engine.stops import InterruptedRunError, NonFiniteError, PreemptedError
@@ -38,6 +39,7 @@ class Training:
         is_better: Whether the named score's new value beats the old one.
         identity: The settings that a resumed run must share.
         max_skips: Samples that may be left out before the run stops.
+        note_step: Told after each step how many are done, for whoever says how the run ended.
     """
 
     learner: Learner
@@ -51,6 +53,7 @@ class Training:
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
     max_skips: int
+    note_step: Callable[[int], None] = lambda step: None
 
 
 def train(run: Training) -> Counters:
@@ -63,93 +66,62 @@ def train(run: Training) -> Counters:
         RunStoppedError: Of the kind that says why the run ended early; its exit code is the process's.
         ValueError: If the checkpoints are those of another run, or too many samples cannot be used.
     """
-    counters = resume(run)
-    saved = counters
+    saver = Saver(run.checkpoints, run.learner, run.reporter, run.identity, run.checkpoint)
+    counters = resume(run, saver)
+    if not _is_over(run, counters):
+        saver.require_room(keeps_best=run.evaluation.best_metric is not None)
+    try:
+        counters = _train(run, saver, counters)
+    except Exception:
+        saver.close()
+        raise
+    if reason := early_stop(counters, run.evaluation, run.learner.rules.total_steps):
+        run.reporter.say(reason)
+    return counters
+
+
+def _train(run: Training, saver: Saver, counters: Counters) -> Counters:
     throughput = Throughput()
     windows = cast("Generator[Window]", run.windows(counters.step, run.learner.rules.total_steps))
     with closing(windows):
         while True:
-            stop = _requested_stop(run, counters)
+            run.note_step(counters.step)
+            stop = _requested_stop(run, saver, counters)
             if stop is None and _evaluation_is_due(run, counters):
                 # Evaluations take long and may fail: what training did must not depend on how one ends.
                 if _is_checkpoint_step(run, counters):
-                    saved = save(run, counters, saved)
+                    saver.save(counters, is_last=False)
                 counters = _evaluate(run, counters)
-                stop = _requested_stop(run, counters)
+                stop = _requested_stop(run, saver, counters)
+            is_over = _is_over(run, counters)
             if stop or _checkpoint_is_due(run, counters):
-                saved = save(run, counters, saved)
+                saver.save(counters, is_last=is_over or stop is not None)
             if stop:
                 raise stop
-            if _is_over(run, counters):
-                break
+            if is_over:
+                return counters
             started = time.monotonic()
             window = next(windows)
             report = train_step(run.learner, window.step, window.batches)
             throughput.add(report, time.monotonic() - started)
             counters = _count(run, counters, window, report)
             _report(run, counters, report, throughput)
-    if reason := early_stop(counters, run.evaluation, run.learner.rules.total_steps):
-        run.reporter.say(reason)
-    return counters
 
 
-def resume(run: Training) -> Counters:
+def resume(run: Training, saver: Saver) -> Counters:
     """Put the newest checkpoint's state into the learner; without one, nothing changes and counting starts at 0."""
-    learner = run.learner
-    step = learner.ranks.on_main(run.checkpoints.newest)
-    learner.losses.train()
-    if step is None:
+    total_steps = run.learner.rules.total_steps
+    run.learner.losses.train()
+    snapshot = restore_newest(run.learner, run.checkpoints, run.identity)
+    if snapshot is None:
         run.reporter.rewind(-1)
         return Counters()
-    snapshot = run.checkpoints.read(step)
-    if snapshot.state["identity"] != run.identity.sha256:
-        raise ValueError(f"{run.checkpoints.path(step)} was saved by a run with other settings; it cannot be continued")
-    if step > learner.rules.total_steps:
-        raise ValueError(
-            f"the run has done {step} steps already, more than the {learner.rules.total_steps} asked for; raise "
-            "training.max_steps or training.epochs"
-        )
-    state = snapshot.state
-    restore(
-        learner,
-        Captured(
-            trained=snapshot.trained, optimizer=snapshot.optimizer, values=state["optimizer"], scaler=state["scaler"]
-        ),
-    )
-    learner.ranks.on_main(lambda: run.checkpoints.set_aside_after(step))
-    # What was logged after the checkpoint will be logged again.
-    run.reporter.rewind(step)
-    run.reporter.say(f"continuing after step {step} of {learner.rules.total_steps}")
     counters, best_metric = Counters(**snapshot.state["counters"]), run.evaluation.best_metric
+    # What was logged after the checkpoint will be logged again, with it an evaluation that it does not know of.
+    run.reporter.rewind(snapshot.step, is_evaluated=counters.evaluated_step == snapshot.step)
+    run.reporter.say(f"continuing after step {snapshot.step} of {total_steps}")
+    saver.continue_from(counters, snapshot.num_bytes)
     return counters if best_metric is None else following(counters, best_metric)
-
-
-def save(run: Training, counters: Counters, saved: Counters) -> Counters:
-    """Commit what changed since `saved` as a checkpoint, and return what is saved now.
-
-    Where no step was done in between, as after an evaluation, the tensors stay where they are.
-    """
-    if counters == saved:
-        return saved
-    learner = run.learner
-    captured = capture(learner)
-    snapshot = Snapshot(
-        step=counters.step,
-        best_step=counters.best_step,
-        trained=captured.trained,
-        optimizer=captured.optimizer,
-        state={
-            "identity": run.identity.sha256,
-            "counters": asdict(counters),
-            "optimizer": captured.values,
-            "scaler": captured.scaler,
-        },
-    )
-    # Step 0 is where a run begins that has saved nothing.
-    has_tensors = saved.step == counters.step > 0
-    commit = run.checkpoints.restate if has_tensors else run.checkpoints.save
-    learner.ranks.on_main(lambda: commit(snapshot))
-    return counters
 
 
 def _evaluation_is_due(run: Training, counters: Counters) -> bool:
@@ -186,9 +158,14 @@ def _evaluate(run: Training, counters: Counters) -> Counters:
     return after_evaluation(counters, scores, run.evaluation.best_metric, run.is_better)
 
 
-def _requested_stop(run: Training, counters: Counters) -> InterruptedRunError | PreemptedError | None:
-    """Return why the run must stop now, if any rank was asked to."""
-    interrupted, preempted = run.learner.ranks.sum([float(run.signals.interrupted), float(run.signals.preempted)])
+def _requested_stop(run: Training, saver: Saver, counters: Counters) -> InterruptedRunError | PreemptedError | None:
+    """Return why the run must stop now, if any rank was asked to. A save that failed meanwhile is noticed here too."""
+    signals = run.signals
+    interrupted, preempted, failed = run.learner.ranks.sum(
+        [float(signals.interrupted), float(signals.preempted), float(saver.has_failed())]
+    )
+    if failed:
+        saver.settle()
     where = f"after step {counters.step} of {run.learner.rules.total_steps}"
     if interrupted:
         return InterruptedRunError(f"interrupted {where}; the same command continues from there")

@@ -6,6 +6,7 @@ backward, so that 8 x 1, 4 x 2 and 1 x 8 micro-batches, on one rank or on severa
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,6 +22,7 @@ from finetune.engine.loss import example_loss_weights, micro_batch_loss
 from finetune.engine.optimizer import OptimizerChoice
 from finetune.engine.parameter_groups import parameter_groups
 from finetune.engine.schedule import Schedule
+from finetune.model.compile import check_compiler, compiling_layers
 from finetune.model.forward import target_states
 from finetune.settings import PartMultipliers, TrainingSettings
 
@@ -111,12 +113,13 @@ class MicroBatchLosses(nn.Module):
             weights: As `example_loss_weights` returns them. The head's gradient is computed with them right away.
         """
         training = self.rules.training
-        states = target_states(
-            self.model,
-            batch,
-            rung=training.gradient_checkpointing,
-            residual_dropout=training.residual_dropout if self.training else 0.0,
-        )
+        with compiling_layers() if training.compile_layers else nullcontext():
+            states = target_states(
+                self.model,
+                batch,
+                rung=training.gradient_checkpointing,
+                residual_dropout=training.residual_dropout if self.training else 0.0,
+            )
         return micro_batch_loss(
             self.model,
             states,
@@ -133,11 +136,16 @@ def make_learner(
     """Put a model whose trainable parameters are chosen on its device, with its optimizer.
 
     Raises:
-        ValueError: If nothing trains.
+        ValueError: If nothing trains, or if layers are to be compiled and cannot be.
     """
+    if rules.training.compile_layers:
+        check_compiler(ranks.device)
     model.to(ranks.device)
+    losses: nn.Module = MicroBatchLosses(model, rules)
+    # Before there is an optimizer: the parameters that it gets are those that are left then.
+    ranks.shard(losses)
     optimizer = choice.build(parameter_groups(model, choice, multipliers))
-    losses, optimizer = ranks.prepare(MicroBatchLosses(model, rules), optimizer)
+    losses, optimizer = ranks.prepare(losses, optimizer)
     return Learner(model=model, losses=losses, optimizer=optimizer, ranks=ranks, rules=rules)
 
 
@@ -149,6 +157,11 @@ def train_step(learner: Learner, step: int, batches: Sequence[Batch]) -> StepRep
     Args:
         batches: At least one; every rank calls this for every window.
     """
+    with learner.ranks.training(step):
+        return _train_step(learner, step, batches)
+
+
+def _train_step(learner: Learner, step: int, batches: Sequence[Batch]) -> StepReport:
     ranks, rules = learner.ranks, learner.rules
     num_examples, num_targets, num_tokens = (int(total) for total in ranks.sum(_count(batches)))
     rates = _set_learning_rates(learner.optimizer, rules.schedule.factor(step, rules.total_steps))
@@ -201,7 +214,7 @@ def _accumulate(
             batch, rules.training.normalization, num_examples=num_examples, num_targets=num_targets
         )
         with ranks.accumulating(learner.losses, more=index + 1 < len(batches)):
-            share, sums = learner.losses(batch, weights)
+            share, sums = ranks.forward(learner.losses, batch, weights)
             ranks.backward(share)
         all_sums.append(sums)
         shares.append(share.detach())
@@ -218,8 +231,7 @@ def _update(learner: Learner, shares: Sequence[Tensor]) -> tuple[Outcome, float,
     # One reduction carries both, so that all ranks decide alike.
     loss, num_bad_norms = ranks.sum([share, float(not math.isfinite(grad_norm))])
     if math.isfinite(loss) and not num_bad_norms:
-        optimizer.step()
-        optimizer.zero_grad()
+        ranks.apply(optimizer)
         return Outcome.updated, loss, grad_norm
     ranks.discard(optimizer)
     is_overflow = math.isfinite(loss) and loss_scale > 1

@@ -10,16 +10,32 @@ class RunStoppedError(Exception):
     exit_code = 1
 
 
+class NoProgressError(RunStoppedError):
+    """The run was started again and again and saved nothing new; starting it once more would not help."""
+
+    exit_code = 2
+
+
 class NonFiniteError(RunStoppedError):
     """The loss or the gradient was not finite several times in a row."""
 
     exit_code = 3
 
 
-class DiskFullError(RunStoppedError):
-    """A checkpoint did not fit on the disk; the last good one is still there."""
+class DiskError(RunStoppedError):
+    """The run's folder could not be written; the last good checkpoint is still there."""
 
     exit_code = 4
+
+
+class DiskFullError(DiskError):
+    """A checkpoint did not fit on the disk, or exceeds what this user may store."""
+
+
+class PeerLostError(RunStoppedError):
+    """Another process of the run died or no longer answers."""
+
+    exit_code = 5
 
 
 class InterruptedRunError(RunStoppedError):

@@ -64,6 +64,8 @@ class BatchGenerator:
         batch_size: 1 takes one sample after the other.
         device: The model's.
         computing: Entered to compute, and left whenever something is yielded: the run's autocast.
+        weights: Entered once, before the first sample is looked at, by a rank without samples too: where ranks hold a
+            share of the weights each, it gathers them. Inside, no rank waits for another, however long answers are.
     """
 
     model: nn.Module
@@ -72,6 +74,7 @@ class BatchGenerator:
     batch_size: int
     device: torch.device
     computing: Callable[[], AbstractContextManager[None]] = nullcontext
+    weights: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def generate(self, asked: Iterator[Asked]) -> Iterator[tuple[Asked, list[int]]]:
         """Yield each sample with its new ids, without EOS, as soon as it is done; in no particular order.
@@ -84,8 +87,8 @@ class BatchGenerator:
         Raises:
             ValueError: If `pack` puts several prefixes into a row, or leaves them a suffix.
         """
-        waiting = Waiting(asked, _BATCHES_AHEAD * self.batch_size if self.batch_size > 1 else 1)
-        with evaluating(self.model):
+        with self.weights(), evaluating(self.model):
+            waiting = Waiting(asked, _BATCHES_AHEAD * self.batch_size if self.batch_size > 1 else 1)
             yield from self._greedily(waiting) if self.rules.num_beams == 1 else self._with_beams(waiting)
 
     def _greedily(self, waiting: Waiting) -> Iterator[tuple[Asked, list[int]]]:

@@ -1,6 +1,5 @@
 """report.html: a run on one page that opens from disk, made of nothing but the run's folder."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,6 +10,7 @@ from finetune.evaluate import charts, gallery, headline
 from finetune.evaluate.charts import Series, chart_html, format_value
 from finetune.evaluate.metrics.direction import has_direction
 from finetune.reporting import drawing
+from finetune.reporting.exit_status import DONE, read_exit_status
 from finetune.reporting.page import facts_html, page_html, sections_html, table_html
 from finetune.reporting.run_folder import LoggedValues, RunFolder
 from finetune.reporting.strict_json import write_file
@@ -134,13 +134,10 @@ def _settings(config_text: str) -> str:
 
 
 def _status(folder: RunFolder) -> str:
-    path = folder.path / "exit_status.json"
-    if not path.exists():
+    status = read_exit_status(folder.path)
+    if status is None:
         return "not finished"
-    status = json.loads(path.read_text(encoding="utf-8"))
-    return (
-        str(status["reason"]) if status["exit_code"] == 0 else f"{status['reason']} (exit code {status['exit_code']})"
-    )
+    return status.message if status.code == DONE else f"{status.message} (exit code {status.code})"
 
 
 _STYLE = """

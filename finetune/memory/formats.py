@@ -47,4 +47,9 @@ def in_nf4(step: StepMemory, quantized: Iterable[nn.Linear], quantization: Quant
     plain = sum(weight.numel() * weight.itemsize for weight in weights)
     packed = round(sum(weight.numel() for weight in weights) * _NF4_BYTES[quantization])
     written_out = max(weight.numel() * weight.itemsize for weight in weights)
-    return replace(step, weights=step.weights - plain + packed, peak=step.peak - plain + packed + written_out)
+    return replace(
+        step,
+        weights=step.weights - plain + packed,
+        backward_peak=step.backward_peak - plain + packed + written_out,
+        update_peak=step.update_peak - plain + packed,
+    )

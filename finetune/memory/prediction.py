@@ -49,8 +49,8 @@ class Prediction:
 
     Args:
         step: Of the shape that was asked about.
-        per_example: How much the peak grows with one example more, in bytes.
-        fixed: The peak without examples, in bytes.
+        per_example: How much the peak of forward and backward grows with one example more, in bytes.
+        fixed: That peak without examples, in bytes.
     """
 
     rung: Checkpointing
@@ -60,6 +60,8 @@ class Prediction:
 
     def largest(self, free: float) -> int:
         """Return how many examples fit into so many bytes; 0 where not even one does."""
+        if self.step.update_peak > free:
+            return 0
         return max(0, int((free - self.fixed) // self.per_example))
 
 
@@ -85,7 +87,8 @@ class Subject:
         """
         inputs = self.model.read_inputs()
         rules = StepRules(
-            training=replace(self.training, gradient_checkpointing=rung),
+            # Compiled layers keep no more, and tensors without numbers cannot be compiled for.
+            training=replace(self.training, gradient_checkpointing=rung, compile_layers=False),
             schedule=Constant(),
             total_steps=1,
             vocabulary_size=inputs.tokenizer.vocabulary_size,
@@ -103,8 +106,8 @@ class Subject:
         """Trace a micro-batch and one of twice as many examples: the peak grows evenly between and beyond them."""
         step = self.trace(shape, rung, on_gpu=on_gpu)
         doubled = self.trace(replace(shape, num_examples=2 * shape.num_examples), rung, on_gpu=on_gpu)
-        per_example = (doubled.peak - step.peak) / shape.num_examples
-        fixed = step.peak - per_example * shape.num_examples
+        per_example = (doubled.backward_peak - step.backward_peak) / shape.num_examples
+        fixed = step.backward_peak - per_example * shape.num_examples
         return Prediction(rung=rung, step=step, per_example=per_example, fixed=fixed)
 
     def skeleton(self) -> nn.Module:

@@ -34,14 +34,23 @@ class StepMemory:
         saved: What the forward keeps for the backward.
         gradients: Of what trains.
         optimizer_states: The optimizer's own.
-        peak: Most bytes alive at once over forward, backward and update.
+        backward_peak: Most bytes alive at once over forward and backward, of any step but the first: what the optimizer
+            made in that one lies beside them. Where the embedding table trains, one gradient of it too much: the
+            engine adds those of its two uses in place, but not while somebody counts.
+        update_peak: Most bytes alive at once over the update, however many examples there are.
     """
 
     weights: int
     saved: int
     gradients: int
     optimizer_states: int
-    peak: int
+    backward_peak: int
+    update_peak: int
+
+    @property
+    def peak(self) -> int:
+        """Most bytes alive at once over a whole step."""
+        return max(self.backward_peak, self.update_peak)
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -120,10 +129,18 @@ def trace_step(
         saved = counter.live - before
         share.backward()
         gradients = _bytes_of(parameter.grad for parameter in model.parameters())
-        before = counter.live
+        backward_peak, before = counter.peak, counter.live
+        counter.peak = counter.live
         optimizer.step()
         states = counter.live - before
-        return StepMemory(weights=weights, saved=saved, gradients=gradients, optimizer_states=states, peak=counter.peak)
+        return StepMemory(
+            weights=weights,
+            saved=saved,
+            gradients=gradients,
+            optimizer_states=states,
+            backward_peak=backward_peak + states,
+            update_peak=counter.peak,
+        )
 
 
 def leaves_of(value: Any) -> Iterator[Tensor]:

@@ -128,8 +128,10 @@ def _attend_causally(query: Tensor, key: Tensor, value: Tensor, *, scale: float,
     queries, keys = query.shape[2], key.shape[2]
     allowed = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
     if soft_cap is None:
-        # Not is_causal=True, which aligns the upper left corners.
-        bias = _lower_right(queries, keys) if query.is_cuda else allowed
+        # Not is_causal=True, which aligns the upper left corners. A compiled layer cannot make this kind of tensor, and
+        # tails are short enough for a mask.
+        has_bias = query.is_cuda and not torch.compiler.is_compiling()
+        bias = _lower_right(queries, keys) if has_bias else allowed
         is_grouped = query.shape[1] != key.shape[1]
         return scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale, enable_gqa=is_grouped)
     return masked_attention(query, key, value, allowed.expand(len(query), -1, -1), scale=scale, soft_cap=soft_cap)

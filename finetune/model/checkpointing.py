@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.graph import save_on_cpu
 from torch.utils.checkpoint import checkpoint
 
+from finetune.model.compile import compiled, is_compiling_layers
 from finetune.settings import Checkpointing
 
 Run = Callable[[Tensor], Tensor]
@@ -16,6 +17,8 @@ _PERIODS = {Checkpointing.quarter: 4, Checkpointing.half: 2, Checkpointing.all: 
 
 def run_layer(layer: Run, states: Tensor, *, index: int, rung: Checkpointing) -> Tensor:
     """Run layer `index` (from 0), keeping of it what the rung says; random draws inside are the same both times."""
+    if is_compiling_layers():
+        layer = compiled(layer)
     period = _PERIODS.get(rung)
     if period is None or index % period or not torch.is_grad_enabled():
         return layer(states)

@@ -18,6 +18,7 @@ from finetune.model.attention import masked_attention
 from finetune.model.attention_plan import Attend, AttentionPlan
 from finetune.model.checkpointing import run_block, run_layer
 from finetune.model.kernels import normalize, run_mlp
+from finetune.model.layers import enter
 from finetune.settings import Checkpointing
 
 Remember = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -48,7 +49,8 @@ def run_decoder(
     attend = partial(masked_attention, allowed=allowed)
     for index, layer in enumerate(decoder.layers):
         attention = partial(_attention, rotation=rotation, attend=attend, remember=partial(remember, index))
-        states = _layer(layer, states, attention=attention, residual_dropout=residual_dropout)
+        run = partial(_layer, layer, attention=attention, residual_dropout=residual_dropout)
+        states = enter(layer, run, states)
     return states
 
 
@@ -84,8 +86,8 @@ def run_planned_decoder(
         wanted = (wanted_rows, places[wanted_rows])
         ending = partial(_last_layer, rotation=rotation, plan=plan, wanted=wanted)
         runs[-1] = partial(ending, decoder.layers[-1], residual_dropout=residual_dropout, rung=rung)
-    for index, run in enumerate(runs):
-        states = run_layer(run, states, index=index, rung=rung)
+    for index, (layer, run) in enumerate(zip(decoder.layers, runs, strict=True)):
+        states = enter(layer, partial(run_layer, run, index=index, rung=rung), states)
     return states
 
 

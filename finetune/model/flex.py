@@ -44,7 +44,8 @@ def attend_flex(
     query: Tensor, key: Tensor, value: Tensor, *, mask: Any, scale: float, soft_cap: float | None
 ) -> Tensor:
     """Attend under a block mask, as `masked_attention` does under a mask."""
-    attend = _compiled() if query.is_cuda else _uncompiled()
+    # Inside a compiled layer it is compiled with it.
+    attend = _compiled() if query.is_cuda and not torch.compiler.is_compiling() else _uncompiled()
     is_grouped = query.shape[1] != key.shape[1]
     attended: Tensor = attend(
         query,

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 _GENERATIONS = {"gemma": 1, "gemma2": 2}
+# What unpickling would run: torch's, Lightning's and DeepSpeed's files, and the index of a distributed checkpoint.
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", ".metadata", "global_step*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ def read_facts(folder: Path, *, setting: str) -> FolderFacts:
 
 
 def _facts(config: dict[str, Any], folder: Path, setting: str) -> FolderFacts:
+    _refuse_code(config, folder, setting)
     for part in ("text_config", "vision_config"):
         # Our attention has none, as the original's; it would be left out without a word.
         if config.get(part, {}).get("attention_dropout"):
@@ -72,15 +75,34 @@ def _facts(config: dict[str, Any], folder: Path, setting: str) -> FolderFacts:
     )
 
 
+def _refuse_code(config: dict[str, Any], folder: Path, setting: str) -> None:
+    """Refuse a config that asks for code: of its own folder, or kernels of somebody's repository on the hub."""
+    for part in ("", "text_config", "vision_config"):
+        own = config.get(part, {}) if part else config
+        if not isinstance(own, dict):
+            raise ValueError(f"{setting}: {folder}/config.json: {part} must be a JSON object, got {own!r}")
+        for name in ("auto_map", "attn_implementation", "_attn_implementation"):
+            if own.get(name) not in (None, "eager", "sdpa"):
+                raise ValueError(
+                    f"{setting}: {folder}/config.json asks for code by {name}={str(own[name])[:100]!r}, which is never "
+                    "run; remove it if this is a PaliGemma like the published ones"
+                )
+
+
 def _check_weights(folder: Path, setting: str) -> None:
     if (folder / "model.safetensors").is_file():
         return
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
-        pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
         found = f"only {pickled[0]}, which is not read because unpickling runs code" if pickled else "no weights"
         raise ValueError(f"{setting}: {folder} holds {found}; model.safetensors is needed, or shards with their index")
-    shards = sorted(set(_read_json(index, setting).get("weight_map", {}).values()))
+    weight_map = _read_json(index, setting).get("weight_map", {})
+    shards = sorted(set(map(str, weight_map.values() if isinstance(weight_map, dict) else ())))
+    foreign = [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]
+    if foreign:
+        # transformers would unpickle what is not called .safetensors, and follow a path to another folder.
+        raise ValueError(f"{setting}: {index} names {foreign[0]!r}; it must name .safetensors files of its own folder")
     missing = [name for name in shards if not (folder / name).is_file()]
     if missing or not shards:
         raise ValueError(f"{setting}: {folder} lacks {len(missing)} of {len(shards)} weight files: {missing[:3]}")
@@ -95,7 +117,7 @@ def _guess_kind(folder: Path) -> str:
 def _read_json(path: Path, setting: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{setting}: {path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{setting}: {path} must hold a JSON object")

@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from finetune.data.packing import Batch
 from finetune.model.checkpointing import run_block, run_layer
+from finetune.model.layers import enter
 from finetune.settings import Checkpointing
 
 
@@ -58,7 +59,8 @@ def patch_states(
     """Return what SigLIP says of each patch, after its final norm."""
     states: Tensor = tower.embeddings(pixels)
     for index, layer in enumerate(tower.encoder.layers):
-        states = run_layer(partial(_layer, layer, rung=rung), states, index=index, rung=rung)
+        run = partial(run_layer, partial(_layer, layer, rung=rung), index=index, rung=rung)
+        states = enter(layer, run, states)
     normalized: Tensor = tower.post_layernorm(states)
     return normalized
 

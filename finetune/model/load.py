@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration
 
 from finetune.model.dtype import to_torch_dtype
@@ -150,16 +151,21 @@ def finish(
 def _read_weights(
     folder: Path, config: PaliGemmaConfig, dtype: Precision, setting: str
 ) -> PaliGemmaForConditionalGeneration:
-    model, report = PaliGemmaForConditionalGeneration.from_pretrained(
-        folder,
-        config=config,
-        dtype=to_torch_dtype(dtype),
-        use_safetensors=True,
-        local_files_only=True,
-        # Wrong shapes are refused below, by name, instead of deep inside transformers.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
+    try:
+        model, report = PaliGemmaForConditionalGeneration.from_pretrained(
+            folder,
+            config=config,
+            dtype=to_torch_dtype(dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            # Wrong shapes are refused below, by name, instead of deep inside transformers.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except SafetensorError as error:
+        raise ValueError(
+            f"{setting}: {folder}: the weights are no safetensors ({error}); download them again"
+        ) from None
     problems = {
         "missing from the weights": report["missing_keys"],
         "not part of a PaliGemma of this config": report["unexpected_keys"],

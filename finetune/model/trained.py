@@ -18,16 +18,28 @@ def load_trained_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         ValueError: If the names, shapes or formats are not exactly those that train now; nothing is changed then.
     """
     current = trained_state(model)
-    _refuse_other_names(set(current), set(tensors))
-    for name, tensor in tensors.items():
-        if tensor.shape != current[name].shape or tensor.dtype != current[name].dtype:
-            raise ValueError(
-                f"the saved {name} is {_describe(tensor)}, this run trains {_describe(current[name])}; "
-                "use the model and peft settings that it was saved with"
-            )
+    refuse_other_state({name: (tensor.shape, tensor.dtype) for name, tensor in current.items()}, tensors)
     with torch.no_grad():
         for name, tensor in tensors.items():
             current[name].copy_(tensor)
+
+
+def refuse_other_state(trained: Mapping[str, tuple[torch.Size, torch.dtype]], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse saved tensors that are not exactly what trains.
+
+    Args:
+        trained: Shape and format of each parameter that trains.
+
+    Raises:
+        ValueError: Naming one that differs.
+    """
+    _refuse_other_names(set(trained), set(tensors))
+    for name, tensor in tensors.items():
+        if (tensor.shape, tensor.dtype) != trained[name]:
+            raise ValueError(
+                f"the saved {name} is {_describe(tensor.shape, tensor.dtype)}, this run trains "
+                f"{_describe(*trained[name])}; use the model and peft settings that it was saved with"
+            )
 
 
 def _refuse_other_names(wanted: set[str], found: set[str]) -> None:
@@ -39,5 +51,5 @@ def _refuse_other_names(wanted: set[str], found: set[str]) -> None:
             )
 
 
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+def _describe(shape: torch.Size, dtype: torch.dtype) -> str:
+    return f"{str(dtype).removeprefix('torch.')} {tuple(shape)}"

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from finetune.reporting.description import RunDescription
+from finetune.reporting.exit_status import PREEMPTED
 from finetune.reporting.rows import PredictionRow
 from finetune.reporting.trackers import TrackedRun, Tracker
 
+# SLURM and Kubernetes kill 30 s after their signal, of which saving has taken some.
+_HURRIED_SECONDS = 10.0
 _Job = Callable[[TrackedRun], None]
 
 
@@ -18,7 +21,8 @@ class GuardedRun:
     Args:
         say: Told once where the tracked run is to be found. Both may be called from the other thread.
         warn: Called at most once, with one sentence.
-        patience_seconds: How long `finish` waits for what is still on its way.
+        patience_seconds: How long `finish` waits for what is still on its way; no longer than a scheduler that has
+            asked the run to end would.
         longest_queue: So many calls may wait for a tracker that is held up before it is given up.
     """
 
@@ -63,9 +67,10 @@ class GuardedRun:
         """Close the tracked run and wait until everything has arrived, but not for ever."""
         self._submit(lambda run: run.finish(exit_code))
         self._submit(None)
-        self._thread.join(self._patience_seconds)
+        patience = min(self._patience_seconds, _HURRIED_SECONDS) if exit_code == PREEMPTED else self._patience_seconds
+        self._thread.join(patience)
         if self._thread.is_alive():
-            self._give_up(f"it did not finish within {self._patience_seconds:g} s")
+            self._give_up(f"it did not finish within {patience:g} s")
 
     def _submit(self, job: _Job | None) -> None:
         if not self._given_up.is_set():

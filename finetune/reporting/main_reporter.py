@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.reporting.description import RunDescription, Table
+from finetune.reporting.exit_status import ExitStatus, write_exit_status
 from finetune.reporting.guard import GuardedRun
 from finetune.reporting.progress import Progress
 from finetune.reporting.redaction import redact, redact_text, secrets_of
@@ -59,12 +60,12 @@ class MainReporter:
         """Add facts to run.json."""
         others = [other for other in self._description["tables"] if other["title"] != table.title]
         self._description["tables"] = [*others, asdict(table)]
-        self._folder.write_description(self._description)
+        self._write(partial(self._folder.write_description, self._description))
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, is_evaluated: bool = True) -> None:
         """Cut the run's files back to `step`; -1 forgets everything."""
         self._first_step = max(0, step)
-        self._folder.rewind(step)
+        self._folder.rewind(step, is_evaluated=is_evaluated)
         self._following.rewind(step)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -97,9 +98,10 @@ class MainReporter:
         """Print a line that says it is a warning."""
         self.say(f"warning: {text}")
 
-    def finish(self, exit_code: int, reason: str) -> None:
+    def finish(self, exit_code: int, reason: str, *, step: int | None = None) -> None:
         """Write exit_status.json first, for the tracker may take its time. A run may fail before `start`."""
-        self._write(partial(self._folder.write_exit_status, exit_code, redact_text(reason)))
+        status = ExitStatus(code=exit_code, step=step, message=redact_text(reason))
+        self._write(partial(write_exit_status, self._folder.path, status))
         self._progress.close()
         if self._tracked is not None:
             self._tracked.finish(exit_code)

@@ -32,6 +32,11 @@ def secrets_of(config: object) -> list[str]:
     return []
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a setting's own name says that its value is secret."""
+    return _SECRET_FIELDS.fullmatch(name) is not None
+
+
 def has_user_info(text: str) -> bool:
     """Whether a text holds an address with a user name or password, as in `https://user:password@host`."""
     return _USER_INFO.search(text) is not None
@@ -58,7 +63,7 @@ def redact(value: Any, secrets: Sequence[str] = ()) -> Any:
 
 
 def _is_secret(name: str, value: object) -> bool:
-    return isinstance(value, str) and value != "" and _SECRET_FIELDS.fullmatch(name) is not None
+    return isinstance(value, str) and value != "" and is_secret_name(name)
 
 
 def _environment_secrets() -> list[str]:

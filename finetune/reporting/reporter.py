@@ -33,8 +33,8 @@ class Reporter(Protocol):
         """Add facts to the report, in place of those of the same title."""
         ...
 
-    def rewind(self, step: int) -> None:
-        """Forget what came after `step`: the run is resumed there; -1 forgets everything."""
+    def rewind(self, step: int, *, is_evaluated: bool = True) -> None:
+        """Forget what came after `step`, and its evaluation unless it `is_evaluated`; -1 forgets everything."""
         ...
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -61,8 +61,8 @@ class Reporter(Protocol):
         """Tell the user that something is not as it should be."""
         ...
 
-    def finish(self, exit_code: int, reason: str) -> None:
-        """Say how the run ended and close everything; also where it failed before `start`."""
+    def finish(self, exit_code: int, reason: str, *, step: int | None = None) -> None:
+        """Say how the run ended, after which step, and close everything; also where it failed before `start`."""
         ...
 
 
@@ -80,7 +80,7 @@ class SilentReporter:
     def add_table(self, table: Table) -> None:
         """Tell nothing."""
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, is_evaluated: bool = True) -> None:
         """Tell nothing."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -101,5 +101,5 @@ class SilentReporter:
     def warn(self, text: str) -> None:
         """Tell nothing."""
 
-    def finish(self, exit_code: int, reason: str) -> None:
+    def finish(self, exit_code: int, reason: str, *, step: int | None = None) -> None:
         """Tell nothing."""

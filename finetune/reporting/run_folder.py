@@ -64,10 +64,6 @@ class RunFolder:
         description: dict[str, Any] = json.loads(_text_or(self.path / "run.json", "{}"))
         return description
 
-    def write_exit_status(self, exit_code: int, reason: str) -> None:
-        """Say how the run ended, for schedulers that see another process's exit code."""
-        write_file(self.path / "exit_status.json", dumps({"exit_code": exit_code, "reason": reason}) + "\n")
-
     def append_metrics(self, values: Mapping[str, float], step: int) -> None:
         """Add one line to metrics.jsonl."""
         append_line(self.metrics, {"step": step, **values})
@@ -105,17 +101,26 @@ class RunFolder:
         """Return the steps that were evaluated, ascending."""
         return sorted(int(path.stem.removeprefix("step-")) for path in self.predictions.glob("step-*.jsonl"))
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, is_evaluated: bool = True) -> None:
         """Forget everything after a step, and half a line at a file's end: as if the run had stopped there.
 
         A resumed run then writes the same files as one that was never interrupted.
+
+        Args:
+            is_evaluated: Whether the evaluation after the step stays; otherwise the run will do it again.
         """
-        for path in (self.metrics, self.skips):
-            if path.exists():
-                kept = [line for line in complete_lines(path) if json.loads(line)["step"] <= step]
-                write_file(path, "".join(kept))
+
+        def is_kept(line: dict[str, Any]) -> bool:
+            return line["step"] < step or (line["step"] == step and (is_evaluated or "loss" in line))
+
+        if self.metrics.exists():
+            kept = [line for line in complete_lines(self.metrics) if is_kept(json.loads(line))]
+            write_file(self.metrics, "".join(kept))
+        if self.skips.exists():
+            kept = [line for line in complete_lines(self.skips) if json.loads(line)["step"] <= step]
+            write_file(self.skips, "".join(kept))
         for later in self.prediction_steps():
-            if later > step:
+            if later > step or (later == step and not is_evaluated):
                 path = self.predictions / f"step-{later:08d}.jsonl"
                 path.unlink()
                 forget_images(path)

@@ -14,6 +14,7 @@ from wandb.data_types import Classes
 from finetune.reporting.description import RunDescription
 from finetune.reporting.drawing import decode_jpeg
 from finetune.reporting.painting import mask_at
+from finetune.reporting.redaction import redact
 from finetune.reporting.rows import PredictionRow
 from finetune.reporting.strict_json import dumps, write_file
 from finetune.reporting.trackers import WandbMode, WandbTracker
@@ -51,8 +52,8 @@ class WandbRun:
             project=tracker.project,
             entity=tracker.entity,
             mode=tracker.mode.value,
-            group=tracker.group,
-            tags=list(tracker.tags),
+            group=redact(tracker.group),
+            tags=redact(list(tracker.tags)),
             name=run.name,
             dir=folder,
             config=dict(run.config),

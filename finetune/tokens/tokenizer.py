@@ -32,7 +32,7 @@ class Tokenizer:
     def __init__(self, content: str, *, origin: str) -> None:
         self._content = content
         self._origin = origin
-        self._backend = tokenizers.Tokenizer.from_str(content)
+        self._backend = _parse(content, origin)
         _check_layout(self._backend, origin)
         # Published vocabularies list these among the pieces, where merges alone would not always form them.
         self._backend.add_tokens(
@@ -110,6 +110,15 @@ class Tokenizer:
 
 def _rebuild(content: str, origin: str) -> Tokenizer:
     return Tokenizer(content, origin=origin)
+
+
+def _parse(content: str, origin: str) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_str(content)
+    # The parser knows no narrower one.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{origin} is no tokenizer ({reason}); copy it from the published checkpoint") from None
 
 
 def _check_layout(backend: tokenizers.Tokenizer, origin: str) -> None:

@@ -212,3 +212,16 @@ def test_missing_files_are_refused_by_the_settings_name(
     dataset = JsonLines(**{name: value.replace("{root}", str(root)) for name, value in settings.items()})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=re.escape(message)):
         dataset.open(split)
+
+
+def test_two_images_whose_names_differ_in_case_alone_are_refused_at_once(root: Path) -> None:
+    rows = [{**GOOD, "image": "a.png"}, {**GOOD, "images": ["A.png"], "image": None}]
+    with pytest.raises(ValueError, match=r"'A\.png' and 'a\.png' differ in upper and lower case alone"):
+        _open(root, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+
+
+def test_what_can_be_no_label_is_asked_for_in_no_other_row(root: Path) -> None:
+    boxes = [{"label": label, "box": [0, 0, 1, 1]} for label in ("cat", "", "<loc0001>", 3)]
+    rows = [{"image": "a.png", "box_format": "xyxy_fraction", "boxes": [box]} for box in boxes]
+    source = _open(root, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    assert source[0].label_set == ("cat",)

@@ -56,3 +56,14 @@ def test_a_last_line_without_a_newline_is_read(tmp_path: Path) -> None:
 def test_a_file_without_a_line_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match="holds no line"):
         _index(tmp_path, content)
+
+
+def test_what_was_passed_over_is_counted_in_front_of_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf{}\n\n  \n{}\n{}\n\n")
+    index = index_lines(path)
+    assert [dict(index.passed_over(number)) for number in range(3)] == [
+        {"byte order marks passed over": 1},
+        {"blank lines passed over": 2},
+        {},
+    ]

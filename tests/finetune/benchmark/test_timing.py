@@ -35,6 +35,14 @@ def test_turns_go_forwards_and_backwards() -> None:
     assert {name: len(found) for name, found in turns.items()} == {"a": 2, "b": 2, "c": 2}
 
 
+def test_where_time_is_up_every_variant_still_has_two_turns() -> None:
+    steps: list[str] = []
+    variants = {name: Counting(name, steps) for name in "ab"}
+    turns = interleave(variants, Effort(rounds=9, block_steps=1, warmup_steps=2, most_seconds=0.0), CPU)
+    assert "".join(steps) == "abba"
+    assert {name: len(found) for name, found in turns.items()} == {"a": 2, "b": 2}
+
+
 def test_a_warm_up_has_two_steps_at_least_and_an_end() -> None:
     steps: list[str] = []
     assert 2 <= len(warm_up(Counting("a", steps), 5, CPU)) == len(steps) <= 5

@@ -9,7 +9,7 @@ import torch
 
 from finetune.benchmark import training
 from finetune.benchmark.ceiling import Ceiling
-from finetune.benchmark.choices import Effort, Method, VariantName, Workload
+from finetune.benchmark.choices import USUAL_VARIANTS, Effort, Method, VariantName, Workload
 from finetune.benchmark.dimensions import dimensions_of
 from finetune.benchmark.gates import GateError, plain_step
 from finetune.benchmark.markdown import markdown
@@ -17,6 +17,7 @@ from finetune.benchmark.model import build_model
 from finetune.benchmark.samples import draw_windows
 from finetune.benchmark.training import measure_training
 from finetune.benchmark.variants import make_variant
+from finetune.model.compile import NotCompilableError
 from finetune.settings import Precision
 
 CPU = torch.device("cpu")
@@ -30,7 +31,7 @@ def silence(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def section(workload_of: Callable[..., Workload]) -> dict[str, Any]:
-    return measure_training(workload_of(), list(VariantName), EFFORT, CEILING, CPU, silence)
+    return measure_training(workload_of(), USUAL_VARIANTS, EFFORT, CEILING, CPU, silence)
 
 
 @pytest.mark.parametrize("generation", [1, 2])
@@ -43,7 +44,7 @@ def test_every_variant_does_the_steps_of_a_plain_paligemma(
     windows = draw_windows(workload, dimensions)
     base = build_model(workload, dimensions, CPU)
     plain = plain_step(base, workload, windows[0])
-    variants = [make_variant(name, base, workload, dimensions, windows) for name in VariantName]
+    variants = [make_variant(name, base, workload, dimensions, windows) for name in USUAL_VARIANTS]
     for number in range(2):
         for variant in variants:
             variant.step()
@@ -55,7 +56,7 @@ def test_every_variant_does_the_steps_of_a_plain_paligemma(
 
 def test_the_section_holds_what_a_reader_needs(section: dict[str, Any]) -> None:
     assert section["kind"] == "training"
-    assert list(section["variants"]) == [name.name for name in VariantName]
+    assert list(section["variants"]) == [name.name for name in USUAL_VARIANTS]
     for row in section["variants"].values():
         assert row["milliseconds"] > 0
         assert row["images_per_second"] == pytest.approx(2e3 / row["milliseconds"])
@@ -64,7 +65,7 @@ def test_the_section_holds_what_a_reader_needs(section: dict[str, Any]) -> None:
     assert set(section["ratios"]) == {"stock", "stock_checkpointed", "strong"}
     assert all(ratio["time"]["low"] <= ratio["time"]["high"] for ratio in section["ratios"].values())
     assert all(gate["holds"] for gate in section["gates"])
-    assert len(section["gates"]) == 4 + 2 + len(VariantName)
+    assert len(section["gates"]) == 4 + 2 + len(USUAL_VARIANTS)
     assert section["workload"]["dimensions"]["rows"] == 1024
 
 
@@ -100,6 +101,27 @@ def test_a_peer_that_does_not_fit_is_said_so(
     assert section["ratios"] == {}
     record = {"sections": [section], "left_out": [], "made_by": made_by}
     assert "| strong | out of memory |" in markdown(json.loads(json.dumps(record, default=lambda one: one.name)))
+
+
+def test_layers_that_cannot_be_compiled_here_are_said_so(
+    monkeypatch: pytest.MonkeyPatch, workload_of: Callable[..., Workload]
+) -> None:
+    make = training.make_variant
+
+    def make_or_fail(name: VariantName, *arguments: Any) -> Any:
+        variant = make(VariantName.ours, *arguments)
+        if name is VariantName.ours_compiled:
+            monkeypatch.setattr(variant, "step", _not_compilable)
+        return variant
+
+    monkeypatch.setattr(training, "make_variant", make_or_fail)
+    names = [VariantName.ours, VariantName.ours_compiled]
+    section = measure_training(workload_of(), names, EFFORT, CEILING, CPU, silence)
+    assert section["variants"]["ours_compiled"]["failed"] == "no compiler"
+
+
+def _not_compilable() -> None:
+    raise NotCompilableError("no compiler")
 
 
 def _out_of_memory() -> None:

@@ -54,7 +54,7 @@ def test_everything_for_a_gpu_runs_at_tiny_size(
     # The checks of shapes that tests install cannot be traced: tests/finetune/benchmark/test_layers.py compiles.
     monkeypatch.setattr(layers, "_compiled", lambda layer, device: layer)
     monkeypatch.setattr(jobs, "_GPU_EFFORT", Effort(rounds=1, block_steps=1, warmup_steps=2))
-    for name in ("_ALL", "_OURS_AND_STOCK", "_OURS_AND_STRONG"):
+    for name in ("_ALL", "_OURS_AND_STOCK", "_OURS_AND_STRONG", "_OURS_TWICE_AND_STOCK"):
         monkeypatch.setattr(jobs, name, (VariantName.ours,))
     monkeypatch.setattr(jobs, "_GPU_BATCHES", (1, 2))
     path = tmp_path / "gpu.json"

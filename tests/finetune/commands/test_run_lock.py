@@ -85,3 +85,25 @@ def test_the_same_training_started_twice_leaves_the_first_alone(
         assert cli.run(["train", f"runs={tmp_path}", "name=cells", *SMALL]) == 2
         assert f"is being trained in by process {os.getpid()} on" in capsys.readouterr().err
         assert [path.name for path in (tmp_path / "cells").iterdir()] == [LOCK_FILE]
+
+
+@pytest.mark.parametrize("name", ["lock", "metrics.jsonl"])
+def test_a_file_that_leads_out_of_the_folder_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    run, precious = tmp_path / "run", tmp_path / "precious.txt"
+    run.mkdir()
+    precious.write_text("precious")
+    (run / name).symlink_to(precious)
+    with pytest.raises(ValueError, match=f"{name} is a link out of the run's folder"), locked(run):
+        pass
+    assert precious.read_text() == "precious"
+
+
+def test_checkpoints_may_lie_on_another_disk_and_links_stay_inside(tmp_path: Path) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for folder in (run, elsewhere):
+        folder.mkdir()
+    (run / "checkpoints").symlink_to(elsewhere)
+    (run / "notes.txt").write_text("mine")
+    (run / "latest.txt").symlink_to("notes.txt")
+    with locked(run):
+        assert (run / "lock").is_file()

@@ -1,12 +1,18 @@
 """`finetune train` as it is typed."""
 
+import errno
 import json
-from collections.abc import Callable
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from finetune import cli
+from finetune.engine import faults
 from finetune.reporting.run_folder import RunFolder
 
 from .conftest import SMALL
@@ -23,7 +29,7 @@ def test_a_run_leaves_everything_that_its_folder_promises(trained_run: Path) -> 
         "checkpoints", "config.yaml", "exit_status.json", "identity.json", "metrics.jsonl", "overrides.json",
         "predictions", "report.html", "run.json",
     } <= names  # fmt: skip
-    assert json.loads((trained_run / "exit_status.json").read_text())["exit_code"] == 0
+    assert json.loads((trained_run / "exit_status.json").read_text())["code"] == 0
     assert list(losses(trained_run)) == [1, 2, 3, 4]
     assert RunFolder(path=trained_run).prediction_steps() == [0, 2, 4]
     assert [path.name for path in sorted((trained_run / "checkpoints").iterdir())] == ["step-00000002", "step-00000004"]
@@ -126,7 +132,7 @@ def test_a_run_whose_schedule_ends_says_why_it_cannot_be_made_longer(
 def test_resume_can_forbid_and_insist(
     trained_run: Path, resume: str, name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["train", f"runs={trained_run.parent}", f"name={name}", f"resume={resume}", *SMALL]) == 2
+    assert cli.run(["train", f"runs={trained_run.parent}", f"name={name}", f"resume.mode={resume}", *SMALL]) == 2
     assert words in capsys.readouterr().err
 
 
@@ -176,5 +182,152 @@ def test_a_run_that_stops_early_says_so_in_its_report(
     )  # fmt: skip
     reason = "stopped early after step 2 of 4: mAP50 did not improve for 1 evaluation (best: step 1)"
     assert reason in capsys.readouterr().err
-    assert json.loads((tmp_path / "early" / "exit_status.json").read_text()) == {"exit_code": 0, "reason": reason}
+    status = json.loads((tmp_path / "early" / "exit_status.json").read_text())
+    assert status == {"kind": "done", "code": 0, "step": 2, "message": reason}
     assert reason in (tmp_path / "early" / "report.html").read_text()
+
+
+# From here on: runs that end in other ways than they were meant to. One step, nothing around it.
+BARE = [*SMALL, "self_test.enabled=false", "evaluation.num_samples=1", "evaluation.before_training=false"]
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    yield
+    faults.disarm()
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "exit_status.json").read_text())
+    return content
+
+
+def signalling(monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals) -> None:
+    """Let a signal arrive when a run comes to a function of its own."""
+
+    def arrive(*arguments: object, **settings: object) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(f"finetune.commands.training.{name}", arrive)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "code", "kind"),
+    [
+        ("open_session", signal.SIGTERM, 75, "preempted"),
+        ("_introduce", signal.SIGUSR2, 75, "preempted"),
+        ("with_caches", signal.SIGUSR1, 75, "preempted"),
+        ("with_caches", signal.SIGINT, 130, "interrupted"),
+    ],
+    ids=["loading", "self-test", "cache", "cache-ctrl-c"],
+)
+def test_a_signal_before_training_ends_the_run_at_once_and_in_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals, code: int, kind: str
+) -> None:
+    signalling(monkeypatch, name, number)
+    before = signal.getsignal(number)
+    assert cli.run(["train", f"runs={tmp_path}", "name=early", *BARE]) == code
+    status = status_of(tmp_path / "early")
+    assert (status["kind"], status["code"], status["step"]) == (kind, code, None)
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_during_a_save_is_answered_after_it_and_the_run_goes_on_from_there(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None]
+) -> None:
+    words = ["train", f"runs={tmp_path}", "name=cut", "checkpoint.every_steps=2", "evaluation.every_steps=2", *SMALL]
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        faults.arm("optimizer.begun", lambda number=number: signal.raise_signal(number))  # type: ignore[misc]
+        assert cli.run(words) == 75
+        faults.disarm()
+        status = status_of(tmp_path / "cut")
+        assert (status["kind"], status["step"]) == ("preempted", 2 if number is signal.SIGTERM else 4)
+    finetune(*words)
+    assert losses(tmp_path / "cut") == losses(trained_run)
+
+
+def test_a_bug_is_written_down_with_the_step_it_came_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise RuntimeError("index 7 is out of bounds")
+
+    monkeypatch.setattr("finetune.engine.loop._report", fail)
+    assert cli.run(["train", f"runs={tmp_path}", "name=bug", *BARE]) == 1
+    assert status_of(tmp_path / "bug") == {
+        "kind": "bug",
+        "code": 1,
+        "step": 0,
+        "message": "index 7 is out of bounds",
+    }
+
+
+def test_a_setting_that_may_differ_is_recorded_and_the_run_goes_on_with_it(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "small")
+    shutil.rmtree(tmp_path / "small" / "checkpoints" / "step-00000004")
+    words = [
+        "train",
+        f"runs={tmp_path}",
+        "name=small",
+        "evaluation.every_steps=2",
+        *SMALL,
+        "optimizer.learning_rate=0.02",
+    ]
+    assert cli.run([*words, "resume.allow=[optimizer.learning_rat]"]) == 2
+    assert "optimizer.learning_rat is no setting that a run keeps" in capsys.readouterr().err
+    finetune(*words, "resume.allow=[optimizer.learning_rate]")
+    assert (
+        "changed after step 2 (resume.allow): optimizer.learning_rate: was 0.01, is now 0.02" in capsys.readouterr().err
+    )
+    identity = json.loads((tmp_path / "small" / "identity.json").read_text())
+    (override,) = identity["overrides"]
+    assert override["step"] == 2
+    assert override["changes"] == [{"setting": "optimizer.learning_rate", "was": "0.01", "now": "0.02"}]
+    before, after = losses(trained_run), losses(tmp_path / "small")
+    assert [before[step] == after[step] for step in (1, 2, 3, 4)] == [True, True, True, False]
+    finetune(*words)
+
+
+def test_a_run_that_gets_nowhere_is_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signalling(monkeypatch, "with_caches", signal.SIGTERM)
+    words = ["train", f"runs={tmp_path}", "name=stuck", "resume.max_restarts=1", *BARE]
+    assert [cli.run(words) for _ in range(3)] == [75, 75, 2]
+    assert "was started 2 times since it began and saved nothing new" in capsys.readouterr().err
+    assert status_of(tmp_path / "stuck")["code"] == 2
+    assert cli.run([*words, "resume.max_restarts=2"]) == 75
+
+
+def test_a_full_disk_is_refused_before_the_first_step_or_ends_the_run_in_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", f"runs={tmp_path}", "checkpoint.every_steps=2", *BARE]
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.engine.checkpoint.free_bytes", lambda folder: 5 << 20)
+        assert cli.run([*words, "name=none"]) == 4
+    assert "no room for the checkpoints of this run" in capsys.readouterr().err
+    assert status_of(tmp_path / "none")["kind"] == "disk"
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    faults.arm("state.begun", refuse)
+    assert cli.run([*words, "name=filled"]) == 4
+    assert (status_of(tmp_path / "filled")["kind"], status_of(tmp_path / "filled")["step"]) == ("disk", 2)
+    assert list((tmp_path / "filled" / "checkpoints").iterdir()) == []
+    faults.disarm()
+    calls = iter([refuse])
+    faults.arm("state.begun", lambda: next(calls, lambda: None)())
+    assert cli.run([*words, "name=filled", "checkpoint.on_save_error=continue"]) == 0
+
+
+def test_a_report_that_cannot_be_written_ends_no_run_and_hides_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(folder: Path) -> Path:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("finetune.commands.reporting.write_report", refuse)
+    assert cli.run(["train", f"runs={tmp_path}", "name=plain", *BARE, "training.max_steps=1"]) == 0
+    assert "the report could not be written" in capsys.readouterr().err

@@ -92,3 +92,10 @@ def test_a_data_set_inside_the_recipe_goes_with_the_recipe(folder: Path) -> None
     run = f"run={quoted(str(folder))}"
     assert inner in replayed([run, "dataset=coco"])
     assert inner not in replayed([run, "recipe=ocr"])
+
+
+def test_packages_that_a_stored_run_imports_are_named_anew(tmp_path: Path) -> None:
+    save_command_line(tmp_path, CommandLine(overrides=("plugins=[mine]", "seed=3")))
+    with pytest.raises(ValueError, match=r"was made with plugins=\[mine\]; add that if you trust the packages"):
+        replayed([f"run={tmp_path}"])
+    assert "plugins=[mine]" in replayed([f"run={tmp_path}", "plugins=[mine]"])

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +67,29 @@ def test_the_update_of_two_ranks_with_two_micro_batches_is_that_of_one_batch(fin
 def test_a_loss_that_is_not_finite_on_one_rank_stops_the_update_on_all(findings: list[dict[str, object]]) -> None:
     for found in findings:
         assert found["poisoned"] == {"outcome": "non_finite", "unchanged": True, "suspects": ["sample-1"]}
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_an_evaluation_that_ranks_cannot_share_evenly_sees_every_sample_once(
+    number: int, findings: list[dict[str, object]]
+) -> None:
+    main, other = (found["evaluations"][str(number)] for found in findings)  # type: ignore[index]
+    assert main["together"] == main["alone"]
+    assert main["together"]["seen"] == [f"s{index}" for index in range(number)]
+    assert main["together"]["num_samples"] == number
+    assert other["together"]["values"] == main["alone"]["values"]
+
+
+def test_a_data_set_that_windows_do_not_divide_is_trained_on_as_by_one_process(
+    findings: list[dict[str, object]],
+) -> None:
+    for found in findings:
+        training: Any = found["training"]
+        assert training["ids"] == training["ids alone"]
+        assert [len(window) for window in training["ids"]] == [4] * 5
+        assert sorted(sum(training["ids"], [])[:7]) == [f"s{index}" for index in range(7)]
+        assert training["losses"] == pytest.approx(training["losses alone"], abs=1e-6)
+        assert training["losses"][-1] < training["losses"][0]
 
 
 def test_numbers_and_objects_reach_every_rank(findings: list[dict[str, object]]) -> None:

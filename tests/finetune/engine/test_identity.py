@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.engine.identity import Identity, canonical_json, read_identity, require_same, write_identity
+from finetune.engine.identity import (
+    Identity,
+    canonical_json,
+    overridden,
+    read_identity,
+    require_same,
+    write_identity,
+)
 
 SETTINGS = {"seed": 0, "optimizer": {"learning_rate": 1e-4, "decay_parts": ["connector"]}, "schedule": {}}
 json_values = st.recursive(
@@ -64,3 +71,28 @@ def test_a_setting_that_people_expect_to_be_free_is_explained_where_it_differs_a
             Identity(settings=SETTINGS), Identity(settings={**SETTINGS, "seed": 1}), Path("runs/x"), reasons=reasons
         )
     assert str(refusal.value).splitlines()[1:] == ["  seed: was 0, is now 1", "  it draws everything"]
+
+
+def test_what_is_allowed_to_differ_is_recorded_with_the_step_and_both_values(tmp_path: Path) -> None:
+    before = Identity(settings=SETTINGS)
+    after = Identity(settings={**SETTINGS, "optimizer": {**SETTINGS["optimizer"], "learning_rate": 1e-3}})  # type: ignore[dict-item]
+    require_same(before, after, Path("runs/x"), allowed=["optimizer.learning_rate"])
+    identity = overridden(before, after, step=300)
+    write_identity(tmp_path / "identity.json", identity)
+    found = read_identity(tmp_path / "identity.json")
+    (override,) = found.overrides
+    assert (override.step, override.sha256) == (300, before.sha256)
+    assert [str(change) for change in override.changes] == ["optimizer.learning_rate: was 0.0001, is now 0.001"]
+    assert found.continues(before.sha256)
+    assert found.continues(after.sha256)
+    assert not found.continues(Identity(settings={}).sha256)
+    again = overridden(found, after, step=400)
+    assert again.overrides == found.overrides, "nothing has changed since"
+
+
+def test_a_section_may_differ_as_a_whole_and_a_name_that_only_begins_alike_may_not() -> None:
+    changed = Identity(settings={**SETTINGS, "optimizer": {"learning_rate": 1.0, "decay_parts": []}})
+    require_same(Identity(settings=SETTINGS), changed, Path("runs/x"), allowed=["optimizer"])
+    with pytest.raises(ValueError, match=r"optimizer\.learning_rate: was") as refusal:
+        require_same(Identity(settings=SETTINGS), changed, Path("runs/x"), allowed=["optimizer.decay_parts", "optim"])
+    assert "decay_parts" not in str(refusal.value)

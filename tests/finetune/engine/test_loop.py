@@ -1,7 +1,11 @@
 """Whole runs: interrupted anywhere and resumed, they say and become the same as if nothing had happened."""
 
+import errno
 import math
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +18,14 @@ from torch import Tensor
 from finetune.data.loader import Window
 from finetune.data.packing import Batch
 from finetune.data.skips import Skip
+from finetune.engine import faults
 from finetune.engine.checkpoint import CheckpointStore
 from finetune.engine.counters import Counters
 from finetune.engine.identity import Identity
 from finetune.engine.loop import Training, train
 from finetune.engine.signals import StopSignals
 from finetune.engine.step import Learner
-from finetune.engine.stops import InterruptedRunError, NonFiniteError, PreemptedError
+from finetune.engine.stops import DiskError, InterruptedRunError, NonFiniteError, PreemptedError
 from finetune.model.trained import trained_state
 from finetune.peft.full import FullFineTuning
 from finetune.peft.lora import Lora
@@ -39,7 +44,7 @@ class Story(SilentReporter):
         self.skips: list[str] = []
         self.said: list[str] = []
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, is_evaluated: bool = True) -> None:
         self.lines = [line for line in self.lines if line[0] <= step]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -65,6 +70,12 @@ class Story(SilentReporter):
 
 class Killed(BaseException):
     """A process that ends without a word."""
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    yield
+    faults.disarm()
 
 
 @pytest.fixture
@@ -148,6 +159,69 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights_to_the_last_digit(
     assert_same_outcome(second, reference)
 
 
+@pytest.mark.parametrize("point", ["trained.begun", "manifest.written", "retention.renamed"])
+def test_a_run_that_is_killed_while_it_saves_beside_training_loses_one_interval_and_nothing_else(
+    new_run: Callable[..., Training], windows: Any, point: str
+) -> None:
+    """The thread stands still at a moment of its save until the run has ended, as a kill would have it."""
+    reference = new_run(folder="reference")
+    train(reference)
+    reached, never = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        reached.set()
+        never.wait(60)
+        raise OSError(errno.EIO, "nobody listens any more")
+
+    def deadly(start_step: int, stop_step: int) -> Iterator[Window]:
+        for window in windows(start_step, stop_step):
+            if window.step == 4:
+                faults.arm(point, stand_still)
+            if window.step >= 4 and reached.wait(0.5):
+                raise Killed
+            yield window
+
+    first = new_run(windows=deadly, checkpoint=CheckpointSettings(every_steps=1, asynchronous=True))
+    with pytest.raises(Killed):
+        train(first)
+    faults.disarm()
+    second = new_run(reporter=first.reporter, checkpoint=CheckpointSettings(every_steps=1, asynchronous=True))
+    train(second)
+    never.set()
+    assert_same_outcome(second, reference)
+
+
+def test_a_save_that_fails_beside_training_stops_the_run_at_the_next_step(new_run: Callable[..., Training]) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run = new_run(checkpoint=CheckpointSettings(every_steps=2, asynchronous=True))
+    faults.arm("optimizer.begun", refuse)
+    steps: list[int] = []
+    with pytest.raises(DiskError, match="nothing can be saved in"):
+        train(replace(run, note_step=steps.append))
+    # Its error may come a moment after the next step has begun.
+    assert steps[-1] in (2, 3, 4)
+    assert run.checkpoints.steps() == []
+
+
+def test_a_signal_waits_for_the_save_beside_training_and_then_saves(
+    new_run: Callable[..., Training], windows: Any
+) -> None:
+    def signalled(start_step: int, stop_step: int) -> Iterator[Window]:
+        for window in windows(start_step, stop_step):
+            if window.step == 2:
+                signal.raise_signal(signal.SIGUSR2)
+            yield window
+
+    run = new_run(windows=signalled, checkpoint=CheckpointSettings(every_steps=2, asynchronous=True))
+    faults.arm("trained.begun", lambda: time.sleep(0.2))
+    with run.signals, run.signals.deferred(), pytest.raises(PreemptedError, match="after step 3"):
+        train(run)
+    assert run.checkpoints.steps() == [3, 2]
+    assert [run.checkpoints.verify(step) for step in (3, 2)] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("number", "error", "exit_code"),
     [(signal.SIGINT, InterruptedRunError, 130), (signal.SIGTERM, PreemptedError, 75)],
@@ -165,7 +239,7 @@ def test_a_signal_in_a_step_saves_that_step_and_the_next_run_goes_on_from_there(
             yield window
 
     first = new_run(windows=signalled)
-    with first.signals, pytest.raises(error, match="after step 3 of 6") as stop:
+    with first.signals, first.signals.deferred(), pytest.raises(error, match="after step 3 of 6") as stop:
         train(first)
     assert stop.value.exit_code == exit_code
     assert first.checkpoints.newest() == 3
@@ -177,7 +251,7 @@ def test_a_signal_in_a_step_saves_that_step_and_the_next_run_goes_on_from_there(
 
 def test_a_signal_before_the_first_evaluation_stops_without_it(new_run: Callable[..., Training]) -> None:
     run = new_run()
-    with run.signals:
+    with run.signals, run.signals.deferred():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(PreemptedError, match="after step 0 of 6"):
             train(run)
@@ -199,7 +273,7 @@ def test_a_signal_during_an_evaluation_leaves_the_evaluation_to_the_next_run(new
         return None
 
     first = replace(first, evaluate=interrupted)
-    with first.signals, pytest.raises(InterruptedRunError, match="after step 3"):
+    with first.signals, first.signals.deferred(), pytest.raises(InterruptedRunError, match="after step 3"):
         train(first)
     assert 3 not in first.reporter.of("score")  # type: ignore[attr-defined]
     second = new_run(reporter=first.reporter)

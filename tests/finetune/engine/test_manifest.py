@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from finetune.engine.durable import write_chunks
 from finetune.engine.manifest import (
     MANIFEST,
     DamagedCheckpointError,
     Manifest,
     read_manifest,
-    record_file,
     verify_files,
     write_manifest,
 )
@@ -19,8 +19,8 @@ from finetune.engine.manifest import (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with one recorded file."""
-    (tmp_path / "weights").write_bytes(bytes(range(200)))
-    write_manifest(tmp_path, Manifest(step=3, best_step=2, files={"weights": record_file(tmp_path / "weights")}))
+    record = write_chunks(tmp_path / "weights", [bytes(range(200))], moment="trained")
+    write_manifest(tmp_path, Manifest(step=3, best_step=2, files={"weights": record}))
     return tmp_path
 
 

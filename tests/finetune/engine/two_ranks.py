@@ -3,9 +3,11 @@
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import uneven_shares
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -32,8 +34,8 @@ class TokenLosses(nn.Module):
         self.head = nn.Linear(8, 12)
 
     def forward(self, batch: Batch, weights: Tensor) -> tuple[Tensor, Tensor]:
-        before = batch.input_ids.flatten()[batch.predictor_rows]
-        by_target = cross_entropy(self.head(self.table(before)), batch.targets, reduction="none")
+        before = batch.input_ids.flatten()[batch.predictor_rows] % 12
+        by_target = cross_entropy(self.head(self.table(before)), batch.targets % 12, reduction="none")
         sums = torch.zeros(batch.num_examples).index_add(0, batch.target_examples, by_target)
         return (sums * weights).sum(), sums.detach()
 
@@ -91,6 +93,49 @@ def step_with_one_poisoned_rank(ranks: Ranks) -> dict[str, object]:
     return {"outcome": report.outcome.value, "unchanged": unchanged, "suspects": report.suspects}
 
 
+def uneven_evaluations(ranks: Ranks) -> dict[int, dict[str, object]]:
+    """Evaluate numbers of samples that two ranks cannot share evenly, with both and then alone."""
+    alone = uneven_shares.Alone()
+    return {
+        number: {
+            "together": uneven_shares.evaluated(ranks, number),
+            "alone": uneven_shares.evaluated(alone, number),
+        }
+        for number in uneven_shares.NUM_EVALUATED
+    }
+
+
+def uneven_training(ranks: Ranks) -> dict[str, object]:
+    """Train on a data set that windows do not divide, with both ranks and then alone."""
+    learner, _ = new_learner(ranks, Normalization.example)
+    ids, losses = [], []
+    for window in uneven_shares.windows(ranks.rank, ranks.world_size).windows(0, uneven_shares.NUM_STEPS):
+        losses.append(train_step(learner, window.step, window.batches).loss)
+        ids.append(ranks.gather([one for batch in window.batches for one in batch.sample_ids]))
+    _, module = new_learner(ranks, Normalization.example)
+    own_ids, own_losses = [], []
+    for window in uneven_shares.windows(0, 1).windows(0, uneven_shares.NUM_STEPS):
+        own_losses.append(step_alone(module, window.batches))
+        own_ids.append([one for batch in window.batches for one in batch.sample_ids])
+    return {"ids": ids, "losses": losses, "ids alone": own_ids, "losses alone": own_losses}
+
+
+def step_alone(module: TokenLosses, batches: Sequence[Batch]) -> float:
+    """Do by hand what one process does with a whole window; return its loss."""
+    num_examples = sum(batch.num_examples for batch in batches)
+    loss = torch.zeros(())
+    for batch in batches:
+        weights = example_loss_weights(batch, Normalization.example, num_examples=num_examples, num_targets=0)
+        loss = loss + module(batch, weights)[0]
+    parameters = list(module.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter -= gradient * min(1.0, float(CLIP_NORM / norm))
+    return float(loss)
+
+
 def failure_on_main(ranks: Ranks) -> str:
     def fail() -> None:
         raise DiskFullError("no room")
@@ -111,6 +156,8 @@ def main(folder: Path) -> None:
         "losses": {name: report.loss for name, (_, report) in windows.items()},
         "num_examples": windows["example"][1].num_examples,
         "poisoned": step_with_one_poisoned_rank(ranks),
+        "evaluations": uneven_evaluations(ranks),
+        "training": uneven_training(ranks),
         "sum": ranks.sum([1.0 + ranks.rank, 0.25]),
         "gathered": ranks.gather([f"from {ranks.rank}"]),
         "broadcast": ranks.broadcast({"rank": ranks.rank}),

@@ -60,6 +60,22 @@ def test_all_shards_of_the_index_must_be_there(tmp_path: Path) -> None:
             {"config.json": {**PALIGEMMA, "vision_config": {"attention_dropout": 0.5}}},
             r"sets vision_config\.attention_dropout=0\.5",
         ),
+        ({"config.json": {**PALIGEMMA, "vision_config": []}}, "vision_config must be a JSON object"),
+        ({"config.json": {**PALIGEMMA, "auto_map": {"AutoModel": "x.Y"}}}, "asks for code by auto_map"),
+        (
+            {"config.json": {**PALIGEMMA, "text_config": {"model_type": "gemma", "attn_implementation": "me/kernel"}}},
+            "asks for code by attn_implementation",
+        ),
+        ({"config.json": "[" * 200_000}, r"config\.json is not JSON"),
+        ({"model.safetensors": None, "last.ckpt": ""}, r"only last\.ckpt, which is not read"),
+        (
+            {"model.safetensors": None, "model.safetensors.index.json": {"weight_map": {"a": "x.bin"}}},
+            r"names 'x\.bin'; it must name \.safetensors files of its own folder",
+        ),
+        (
+            {"model.safetensors": None, "model.safetensors.index.json": {"weight_map": {"a": "../x.safetensors"}}},
+            r"names '\.\./x\.safetensors'",
+        ),
         ({"model.safetensors": None}, "holds no weights"),
         ({"model.safetensors": None, "pytorch_model.bin": ""}, r"only pytorch_model\.bin, which is not read"),
         ({"model.safetensors": None, "model.safetensors.index.json": {}}, "lacks 0 of 0 weight files"),

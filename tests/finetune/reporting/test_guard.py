@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from finetune.reporting import guard
 from finetune.reporting.description import RunDescription
 from finetune.reporting.guard import GuardedRun
 from finetune.reporting.rows import PredictionRow
@@ -112,4 +113,16 @@ def test_what_a_hanging_tracker_leaves_waiting_is_limited(tmp_path: Path) -> Non
     tracker = Recorder(waiting="start")
     _, warnings = follow(tracker, tmp_path, patience_seconds=0.01, longest_queue=2)
     assert warnings == ["tracking is off from here on, the run goes on: 2 calls wait for it"]
+    tracker.released.set()
+
+
+def test_a_run_that_a_scheduler_ends_does_not_wait_long_for_a_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_HURRIED_SECONDS", 0.2)
+    tracker, warnings = Recorder(waiting="log"), list[str]()
+    run = GuardedRun(tracker, DESCRIPTION, tmp_path, say=print, warn=warnings.append)
+    run.log({"loss": 1.0}, 1)
+    run.finish(75)
+    assert warnings == ["tracking is off from here on, the run goes on: it did not finish within 0.2 s"]
     tracker.released.set()

@@ -65,7 +65,7 @@ def test_a_run_leaves_its_files(reporter: MainReporter, tmp_path: Path, printed:
     ]
     assert folder.read_skips() == [{"step": 1, "sample_id": "s", "code": "empty"}]
     assert folder.read_predictions(1) == [ROW]
-    assert json.loads((tmp_path / "exit_status.json").read_text(encoding="utf-8"))["exit_code"] == 0
+    assert json.loads((tmp_path / "exit_status.json").read_text(encoding="utf-8"))["code"] == 0
     assert [line.rpartition(" | ")[0] for line in printed] == ["training 1/4 | loss 2.5000 | 3.0 examples/s"]
 
 

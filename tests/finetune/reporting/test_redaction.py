@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune.reporting.redaction import has_user_info, redact, redact_text, secrets_of
+from finetune.reporting.redaction import has_user_info, is_secret_name, redact, redact_text, secrets_of
 
 
 def test_user_and_password_leave_an_address() -> None:
@@ -14,6 +14,11 @@ def test_user_and_password_leave_an_address() -> None:
 @pytest.mark.parametrize("text", ["https://me:canary@host/a", "root=ssh://me@host", "x s3://key:canary@bucket"])
 def test_an_address_with_user_information_is_recognised(text: str) -> None:
     assert has_user_info(text)
+
+
+def test_the_name_of_a_setting_tells_whether_it_is_secret() -> None:
+    assert is_secret_name("access_token")
+    assert not is_secret_name("num_memory_tokens")
 
 
 @pytest.mark.parametrize("text", ["https://host/a@b", "me@host", "hf://datasets/me/cells@main", "prefix='who: @me'"])

@@ -1,6 +1,5 @@
 """The files of a run."""
 
-import json
 import math
 from pathlib import Path
 
@@ -55,6 +54,14 @@ def test_a_rewound_and_continued_run_leaves_the_files_of_an_uninterrupted_one(tm
     assert content(interrupted) == content(straight)
 
 
+def test_of_a_step_that_is_evaluated_again_the_loss_stays(folder: RunFolder) -> None:
+    run_until(folder, 0, 4)
+    folder.rewind(4, is_evaluated=False)
+    kept = [(line.step, "loss" in line.values) for line in folder.read_metrics()]
+    assert kept == [(1, True), (2, True), (2, False), (3, True), (4, True)]
+    assert folder.prediction_steps() == [2]
+
+
 def test_rewinding_a_folder_that_holds_nothing_changes_nothing(folder: RunFolder) -> None:
     folder.rewind(5)
     assert content(folder) == {}
@@ -91,9 +98,3 @@ def test_what_was_not_written_yet_reads_as_nothing(folder: RunFolder) -> None:
     assert folder.read_metrics() == folder.read_skips() == folder.read_predictions(1) == []
     assert folder.read_description() == {}
     assert folder.read_config() == ""
-
-
-def test_the_exit_status_says_code_and_reason(folder: RunFolder) -> None:
-    folder.write_exit_status(75, "saved, please start again")
-    status = json.loads((folder.path / "exit_status.json").read_text(encoding="utf-8"))
-    assert status == {"exit_code": 75, "reason": "saved, please start again"}

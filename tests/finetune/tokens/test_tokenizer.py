@@ -118,3 +118,9 @@ def test_location_tokens_that_are_plain_pieces_are_still_one_id(tmp_path: Path) 
     content["model"]["vocab"].update({token["content"]: token["id"] for token in added})
     (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
     assert Tokenizer.from_folder(tmp_path).encode("<loc0003> a") == TOKENIZER.encode("<loc0003> a")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": "1.0"}', "[" * 200_000])
+def test_a_file_that_is_no_tokenizer_is_refused(content: str) -> None:
+    with pytest.raises(ValueError, match=r"^x\.json is no tokenizer \(.*copy it from the published checkpoint"):
+        Tokenizer(content, origin="x.json")
