@@ -8,6 +8,7 @@ from finetune.commands.run_identity import run_folder
 from finetune.commands.session import Session, load_weights, open_session
 from finetune.config.commands import ExportCommand, ExportFormat
 from finetune.config.schema import RunConfig
+from finetune.engine.launch import settle_for_cpu
 from finetune.export.adapter import check_adapter_export, write_adapter
 from finetune.export.merged import write_merged
 from finetune.export.npz import write_npz_folder
@@ -44,6 +45,7 @@ def export(config: RunConfig, command: ExportCommand) -> None:
 
 def _convert(config: RunConfig, command: ExportCommand, folder: Path) -> None:
     """Write a base model in another form: out of an .npz with every bit that it has, unless a format is said."""
+    settle_for_cpu(1)
     is_rewritten = command.format is ExportFormat.npz and isinstance(config.model, NpzModel)
     formats = config.model.formats_to_keep() if is_rewritten else {}
     if isinstance(config.model, NpzModel):

@@ -51,8 +51,7 @@ class Ranks:
         launched = int(os.environ.get("WORLD_SIZE", "1"))
         self._distribution.check_launch(launched)
         refuse_other_plans(self._distribution.mode)
-        if not torch.accelerator.is_available():
-            settle_for_cpu(launched)
+        settle_for_cpu(launched)
         on_cpu = not torch.accelerator.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         if precision is Precision.fp16 and on_cpu:
             raise ValueError("training.precision=fp16 needs a GPU; set training.precision=bf16 or fp32")

@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 from finetune.engine.distribution import Mode
 
 # What `accelerate launch` sets from its own configuration, and the modes that mean the same.
@@ -32,8 +34,10 @@ def refuse_other_plans(mode: Mode) -> None:
 
 
 def settle_for_cpu(num_processes: int) -> None:
-    """Tell libraries that look for a GPU that there is none, before they are imported."""
-    # Where it is installed, others import it too, and it would warn of a GPU that it cannot find.
+    """Tell libraries that would look for a GPU that there is none, where there is none, before they are imported."""
+    if torch.accelerator.is_available():
+        return
+    # DeepSpeed warns that it finds none. Saving a model imports it, where it is installed.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if num_processes > 1:
         # Without it, accelerate lets each process of a CPU host train its own copy, and says nothing.

@@ -25,7 +25,6 @@ from .conftest import SMALL
         (["distributed=fsdp2", "optimizer=muon", "peft=none"], {}, "Muon needs whole tensors and distributed=fsdp2"),
         (["distributed=zero3", "model.trainable_dtype=bf16"], {}, "distributed=zero3 trains weights in fp32, got"),
         (["distributed=fsdp2", "training.compile_layers=true"], {}, "compile_layers=true and distributed=fsdp2 are"),
-        (["distributed=zero3", "peft=qlora"], {}, "peft.quantization and distributed=zero3"),
         (["runs=/etc/passwd"], {}, "runs: nothing can be written to /etc/passwd/x: Not a directory"),
         (["runs=/proc"], {}, "runs: nothing can be written to /proc/x"),
     ],

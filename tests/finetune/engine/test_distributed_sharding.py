@@ -15,7 +15,7 @@ from torch import Tensor
 
 TIMEOUT_SECONDS = 1500
 WORKER = Path(__file__).parent / "sharded_ranks.py"
-PLAN = {"single": "lora,full,lora_bf16", "fsdp2": "lora,full,lora_bf16", "zero3": "lora,full", "zero2": "lora"}
+PLAN = {"single": "lora,full,lora_bf16", "fsdp2": "lora,full", "zero3": "lora,full,lora_bf16", "zero2": "lora"}
 EVERY_CASE = "lora,full,lora_sgd,full_frozen_images,lora_bf16"
 WITH_ADAMW = "lora,full,full_frozen_images,lora_bf16"
 NIGHTLY_PLAN = {

@@ -100,8 +100,13 @@ def test_a_launcher_with_another_plan_is_refused_and_one_with_the_same_is_not(mo
 def test_without_a_gpu_libraries_are_told_so_and_a_choice_of_the_users_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     launch.settle_for_cpu(1)
     assert environment == {"DS_ACCELERATOR": "cpu"}
     environment["DS_ACCELERATOR"] = "xpu"
     launch.settle_for_cpu(2)
     assert environment == {"DS_ACCELERATOR": "xpu", "ACCELERATE_USE_CPU": "true"}
+    environment.clear()
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    launch.settle_for_cpu(2)
+    assert environment == {}
