@@ -11,6 +11,7 @@ from pathlib import Path
 from finetune.benchmark.markdown import markdown
 from finetune.benchmark.record import read_record
 from finetune.chaos.processes import prepare_environment
+from finetune.commands.leaderboard import show_leaderboard
 from finetune.commands.mask_codec import check_base_codec, warn_of_codec
 from finetune.commands.preflight import (
     check_adapters,
@@ -23,6 +24,7 @@ from finetune.commands.preflight import (
 )
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
 from finetune.commands.stand_in import replacements, stand_in
+from finetune.commands.submission import layout_of, require_complete
 from finetune.config.bench import BenchCommand
 from finetune.config.chaos import ChaosCommand
 from finetune.config.commands import (
@@ -32,6 +34,7 @@ from finetune.config.commands import (
     InspectCommand,
     PlanCommand,
     PredictCommand,
+    ReportCommand,
     VerifyCommand,
 )
 from finetune.config.replay import CommandLine
@@ -70,8 +73,8 @@ def train(config: RunConfig, line: CommandLine) -> None:
     start(config, line, training, evaluation)
 
 
-def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
-    """Generate text for a split and score it."""
+def evaluate(config: RunConfig, command: EvaluateCommand, line: CommandLine) -> None:
+    """Generate text for a split and score it. `line` is what was typed."""
     check_choices(config)
     if command.run is not None:
         require_same_weights(config)
@@ -79,7 +82,7 @@ def evaluate(config: RunConfig, command: EvaluateCommand) -> None:
     require_writable(run_folder(config), "runs")
     from finetune.commands.evaluation import evaluate as start
 
-    start(config, command, evaluation)
+    start(config, command, evaluation, line.experiment)
 
 
 def predict(config: RunConfig, command: PredictCommand) -> None:
@@ -91,12 +94,17 @@ def predict(config: RunConfig, command: PredictCommand) -> None:
         require_writable_file(Path(command.to), "to")
     if command.drawings is not None:
         require_writable(Path(command.drawings), "drawings")
+    if command.submission is not None:
+        layout_of(config)
+        require_writable_file(Path(command.submission), "submission")
     if command.images:
         from finetune.commands.given_images import ingredients_of
 
         evaluation = ingredients_of(config, command)
     else:
         evaluation = open_ingredients(config, lambda dataset: command.split or dataset.eval_split, is_asked=True)
+    if command.submission is not None:
+        require_complete(config, config.dataset, command.split or config.dataset.eval_split, evaluation[0])
     from finetune.commands.prediction import predict as start
 
     start(config, command, evaluation)
@@ -164,6 +172,13 @@ def bench(config: RunConfig, command: BenchCommand) -> None:
     from finetune.commands.benchmark import bench as start
 
     start(command, path)
+
+
+def report(config: RunConfig, command: ReportCommand) -> None:
+    """Set runs beside the published figures, from their folders alone; nothing of the run's settings counts."""
+    if command.to is not None:
+        require_writable_file(Path(command.to), "to")
+    show_leaderboard(command)
 
 
 def chaos(config: RunConfig, command: ChaosCommand) -> None:

@@ -17,6 +17,7 @@ from finetune.commands.outcome import is_done, objective
 from finetune.commands.run_identity import run_folder
 from finetune.config.application import Job, complete, compose_and_call, own_settings, summary
 from finetune.config.build import PACKAGES
+from finetune.config.commands import EvaluateCommand
 from finetune.config.launched import check_launched, is_told_by_main_rank
 from finetune.config.parse import parse, parse_command
 from finetune.config.queued import run_queued
@@ -135,6 +136,8 @@ def _execute(command: str, job: Job) -> float | None:
 
     if command == "train":
         assemble.train(config, job.line)
+    elif isinstance(settings, EvaluateCommand):
+        assemble.evaluate(config, settings, job.line)
     elif settings is None:
         assemble.doctor(config)
     else:

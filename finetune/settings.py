@@ -25,10 +25,12 @@ OnSaveError = Enum("OnSaveError", [("stop", "stop"), ("continue", "continue")])
 
 
 class Resize(Enum):
-    """How an image becomes square: as the original (bilinear, truncated), as the Hugging Face processor (bicubic), or
-    as that processor does beside torchvision, three to five times as fast and up to two grey levels off."""
+    """How an image becomes square: as the original (bilinear, truncated), as it but rounded, which is nearest to what
+    it does with frames of a video (it keeps their fractions), as the Hugging Face processor (bicubic), or as that
+    processor does beside torchvision, three to five times as fast and up to two grey levels off."""
 
     reference = "reference"
+    reference_rounded = "reference_rounded"
     hf = "hf"
     hf_fast = "hf_fast"
 
@@ -91,7 +93,8 @@ class DataSettings:
 
     Args:
         resize: Pixels of the original or of the Hugging Face processor; exports carry it.
-        antialias: Whether `reference` smooths when it shrinks (some of the original's recipes do not).
+        antialias: Whether `reference` (rounded or not) smooths when it shrinks (some of the original's recipes do not).
+        eval_antialias: The same for images that the model is asked about; None: as `antialias`.
         max_text_tokens: Longest prefix + newline + suffix + EOS, in tokens; BOS is not counted.
         num_images: Images of every example: a row with more shows its first ones, a row with fewer begins again from
             its first; None: as many as each row has.
@@ -112,6 +115,7 @@ class DataSettings:
 
     resize: Resize = Resize.reference
     antialias: bool = True
+    eval_antialias: bool | None = None
     max_text_tokens: int = 128
     on_overlong: OnOverlong = OnOverlong.refuse
     num_images: int | None = None
@@ -139,9 +143,16 @@ class DataSettings:
         between("max_pixels", self.max_pixels, 1, LARGEST_MAX_PIXELS)
         if self.num_workers is not None:
             at_least("num_workers", self.num_workers, 0)
-        if self.resize is not Resize.reference and not self.antialias:
+        if self.resize in (Resize.hf, Resize.hf_fast) and False in (self.antialias, self.eval_antialias):
             chosen = f"resize={self.resize.name}"
             raise ValueError(f"antialias=false has no effect with {chosen}, which always smooths; set it to true")
+        if self.feature_cache is not None and self.antialias_of_asked is not self.antialias:
+            raise ValueError("feature_cache keeps one state an image; set eval_antialias to null, or do without it")
+
+    @property
+    def antialias_of_asked(self) -> bool:
+        """Whether images that the model is asked about are smoothed."""
+        return self.antialias if self.eval_antialias is None else self.eval_antialias
 
     def check_rows(self, num_image_tokens: int) -> None:
         """Refuse rows that could not hold the longest example; without data.num_images, the longest with one image.

@@ -21,6 +21,7 @@ def _offers(sample: Sample) -> dict[str, str]:
     offers = {
         "captions": ("captioning", bool(sample.captions)),
         "question and answers": ("vqa", sample.question is not None and bool(sample.answers)),
+        "choices": ("multiple_choice", bool(sample.choices) and sample.question is not None and bool(sample.answers)),
         "text": ("ocr", sample.text is not None),
         "boxes": ("detection", sample.instances is not None),
         "masks": ("segmentation", any(instance.mask is not None for instance in sample.instances or ())),

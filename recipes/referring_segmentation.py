@@ -5,10 +5,12 @@ Which words name an object: its expressions where somebody wrote some, or else i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from finetune.evaluate.metrics.categories import check_categories, told_apart
 from finetune.evaluate.metrics.expressions import ReferringScores
 from finetune.tokens.objects import SpokenMask, format_mask, parse_mask
 from finetune.tokens.segmentation import CodecChoice, choose_codec
@@ -35,17 +37,21 @@ class ReferringSegmentation:
         missing_masks: Whether objects without a mask refuse their sample, or are left out.
         mask_codec: What turns masks into codes: embedded, original, or the path of a file like vae-oid.npz; None:
             $FINETUNE_MASK_CODEC, or else embedded. Published weights speak the original's codes.
+        categories: Kinds of samples, such as test sets, that scores are told apart by and averaged over; none: one
+            score for all.
     """
 
     prefix: str = "{expression}"
     leave_out_unnamed: bool = True
     missing_masks: MissingMasks = MissingMasks.refuse
     mask_codec: str | None = None
+    categories: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_template("prefix", self.prefix, ("expression",))
         if not uses(self.prefix, "expression"):
             raise ValueError(f"prefix must hold {{expression}}, or nothing says which object is meant: {self.prefix!r}")
+        check_categories(self.categories)
 
     def codec(self) -> CodecChoice:
         """Return the codec in use.
@@ -108,7 +114,7 @@ class ReferringSegmentation:
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the original's scores of referring expressions."""
-        return {"referring": ReferringScores(self._truth_of)}
+        return {"referring": told_apart(partial(ReferringScores, self._truth_of), self.categories)}
 
     def _draw(self, sample: Sample, rng: np.random.Generator) -> Named:
         """Draw an object, then one of its expressions."""

@@ -17,7 +17,8 @@ class Verbatim:
 
     Args:
         scores: Scores of the text against the suffix: vqa_accuracy, agreement, exact_match, ANLS,
-            relaxed_accuracy. The first one is the score that reports show for a sample.
+            relaxed_accuracy, counting_accuracy, yes_no_accuracy. The first one is the score that reports show for a
+            sample.
         lower_case: Whether scores ignore case; the text itself is left alone.
     """
 

@@ -108,7 +108,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("train seed=null", "seed must be a whole number, got None"),
     ("train model=tiny_random model.generation=two", "model.generation must be a whole number, got 'two'"),
     ("train freeze.decoder=maybe", "freeze.decoder must be true or false, got 'maybe'"),
-    ("train data.resize=bicubic", "data.resize must be one of reference, hf, hf_fast, got 'bicubic'"),
+    ("train data.resize=bicubic", "data.resize must be one of reference, reference_rounded, hf, hf_fast, got"),
     ("train model.dtype=fp8", "model.dtype must be one of fp32, bf16, fp16, got 'fp8'"),
     ("train training.label_smoothing=2", "training.label_smoothing must be between 0 and 0.999, got 2.0"),
     ("train training.max_steps=-1", "training.max_steps must be at least 0, got -1"),
@@ -386,10 +386,27 @@ def test_a_failing_job_does_not_stop_a_sweep(assembly: Assembly, capsys: pytest.
 
 def test_an_earlier_run_lends_its_configuration(assembly: Assembly, first_run: Path) -> None:
     assert run(["evaluate", "run=runs/first", "weights=best", "evaluation.num_beams=4"]) == 0
-    ((_, config, command),) = assembly.calls
+    ((_, config, command, _),) = assembly.calls
     assert (config.runs, config.name) == ("runs", "first")
     assert (config.dataset.root, config.training.max_steps, config.evaluation.num_beams) == ("cells", 9, 4)
     assert command == EvaluateCommand(run="runs/first", weights="best")
+
+
+def test_the_experiment_is_told_to_what_trains_and_what_evaluates(assembly: Assembly) -> None:
+    assert run(["train", "experiment=demo"]) == 0
+    assert assembly.calls[-1][-1].experiment == "demo"
+    Path("runs").mkdir()
+    save_command_line(Path("runs"), assembly.calls[-1][-1])
+    assert run(["evaluate", "run=runs"]) == 0
+    assert assembly.calls[-1][-1].experiment == "demo"
+    assert run(["evaluate"]) == 0
+    assert assembly.calls[-1][-1].experiment is None
+
+
+def test_folders_of_runs_are_named_by_position(assembly: Assembly) -> None:
+    assert run(["report", "runs/a, b", "runs/*", "to=table.md"]) == 0
+    ((_, _, command),) = assembly.calls
+    assert (command.folders, command.to) == (["runs/a, b", "runs/*"], "table.md")
 
 
 def test_a_run_may_be_moved_to_a_folder_with_any_name(assembly: Assembly, first_run: Path) -> None:
@@ -403,7 +420,7 @@ def test_a_run_may_be_moved_to_a_folder_with_any_name(assembly: Assembly, first_
 
 def test_another_data_set_replaces_the_runs_own(assembly: Assembly, first_run: Path) -> None:
     assert run(["evaluate", "run=runs/first", "dataset=scenes"]) == 0
-    ((_, config, _),) = assembly.calls
+    ((_, config, _, _),) = assembly.calls
     assert type(config.dataset).__name__ == "Scenes"
     assert config.training.max_steps == 9
 
@@ -440,7 +457,7 @@ def test_a_run_can_be_named_from_inside_its_folder(
     runs = first_run.parent.resolve()
     monkeypatch.chdir(first_run)
     assert run(["evaluate", "run=."]) == 0
-    ((_, config, _),) = assembly.calls
+    ((_, config, _, _),) = assembly.calls
     assert (config.runs, config.name) == (str(runs), "first")
 
 

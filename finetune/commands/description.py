@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from finetune.commands.mask_codec import codec_in_use, codec_of_weights
 from finetune.commands.run_identity import BASE, MASK_CODEC, immutable_settings, run_folder
 from finetune.commands.session import Session
+from finetune.config.build import TARGET
+from finetune.config.commands import EvaluateCommand
 from finetune.config.plain import as_yaml, plain
 from finetune.config.schema import RunConfig
+from finetune.data.mixture import Mixture
 from finetune.engine.identity import Identity
 from finetune.evaluate.report import EVALUATED
 from finetune.evaluate.self_test import SelfTestReport
 from finetune.export.model_card import RunFacts
 from finetune.model.freeze import PartCount
-from finetune.reporting.description import RunDescription, Table
+from finetune.model.published import published_name
+from finetune.reporting.description import RunDescription, RunSubject, Table
 from finetune.reporting.redaction import redact_text, secrets_of
 from finetune.reporting.run_folder import RunFolder
 from finetune.wording import counted
@@ -28,24 +33,67 @@ def identity_of(session: Session) -> Identity:
     return Identity(settings=immutable_settings(session.config) | {BASE: base} | taught)
 
 
-def describe_run(session: Session, num_steps: int) -> RunDescription:
-    """Say what the session's run is."""
+def describe_run(session: Session, num_steps: int, experiment: str | None = None) -> RunDescription:
+    """Say what the session's run is.
+
+    Args:
+        experiment: The experiment that was chosen, if one was.
+    """
     batch_size = session.config.training.global_batch_size
     trained = {
         "training": _kind(session.config.peft),
         "length": f"{counted(num_steps, 'step')} of {counted(batch_size, 'example')}",
     }
-    return _describe(session, num_steps, trained)
+    subject = _subject(session, experiment, splits_of(session.config), splits_of(session.config, is_training=True))
+    return _describe(session, num_steps, trained, subject)
 
 
-def describe_evaluation(session: Session, run: str | None, step: int) -> RunDescription:
+def describe_evaluation(
+    session: Session, command: EvaluateCommand, step: int, experiment: str | None = None
+) -> RunDescription:
     """Say what is evaluated: the weights of a run after `step`, or the base model."""
-    if run is None:
-        return _describe(session, 0, {"training": "none: the base model"})
-    return _describe(session, 0, {"training": _kind(session.config.peft), "weights": f"step {step:,} of {run}"})
+    split = command.split or splits_of(session.config)
+    if command.run is None:
+        return _describe(
+            session, 0, {"training": "none: the base model"}, _subject(session, experiment, split, trained_split="")
+        )
+    trained = {"training": _kind(session.config.peft), "weights": f"step {step:,} of {command.run}"}
+    subject = _subject(session, experiment, split, _trained_split(session.config, Path(command.run)))
+    return _describe(session, 0, trained, subject)
 
 
-def _describe(session: Session, num_steps: int, trained: Mapping[str, str]) -> RunDescription:
+def splits_of(config: RunConfig, *, is_training: bool = False) -> str:
+    """Return the split that is evaluated or trained on; those of a mixture's data sets, each once, as a sum."""
+    parts = config.recipe.parts.values() if isinstance(config.recipe, Mixture) else ()
+    datasets = [part.dataset or config.dataset for part in parts] or [config.dataset]
+    return "+".join(dict.fromkeys(dataset.train_split if is_training else dataset.eval_split for dataset in datasets))
+
+
+def _trained_split(config: RunConfig, run: Path) -> str:
+    """Return what a run was trained on where that is of the data set that `config` scores."""
+    recorded = RunFolder(path=run).read_description()
+    same = recorded.get("config", {}).get("dataset", {}).get(TARGET) == plain(config)["dataset"][TARGET]
+    return str((recorded.get("subject") or {}).get("trained_split", "")) if same else ""
+
+
+def _subject(session: Session, experiment: str | None, split: str, trained_split: str) -> RunSubject:
+    loaded = session.loaded
+    decoder = loaded.model.config.text_config
+    return RunSubject(
+        experiment=experiment,
+        model=published_name(
+            loaded.base_name,
+            generation=loaded.generation,
+            width=decoder.hidden_size,
+            layers=decoder.num_hidden_layers,
+        ),
+        image_size=loaded.image_size,
+        split=split,
+        trained_split=trained_split,
+    )
+
+
+def _describe(session: Session, num_steps: int, trained: Mapping[str, str], subject: RunSubject) -> RunDescription:
     config, loaded = session.config, session.loaded
     assert config.name is not None, "the command line names every run"
     headline = {
@@ -58,7 +106,12 @@ def _describe(session: Session, num_steps: int, trained: Mapping[str, str]) -> R
         "seed": str(config.seed),
     }
     return RunDescription(
-        name=config.name, num_steps=num_steps, config=plain(config), config_text=as_yaml(config), headline=headline
+        name=config.name,
+        num_steps=num_steps,
+        config=plain(config),
+        config_text=as_yaml(config),
+        subject=subject,
+        headline=headline,
     )
 
 

@@ -14,8 +14,13 @@ from finetune.data.mixture import Ingredient
 from finetune.evaluate.runner import evaluate_all, report_evaluation
 
 
-def evaluate(config: RunConfig, command: EvaluateCommand, ingredients: tuple[Ingredient, ...]) -> None:
+def evaluate(
+    config: RunConfig, command: EvaluateCommand, ingredients: tuple[Ingredient, ...], experiment: str | None = None
+) -> None:
     """Generate text for every sample and score it, in a folder of its own below the run's.
+
+    Args:
+        experiment: The experiment that was chosen, if one was.
 
     Raises:
         ValueError: If the run has no such checkpoint, or no sample can be used.
@@ -24,7 +29,7 @@ def evaluate(config: RunConfig, command: EvaluateCommand, ingredients: tuple[Ing
     step = load_weights(session, command.weights) if command.run is not None else 0
     folder = evaluation_folder(config, command, step)
     reporter = reporter_for(session, folder)
-    reporter.start(describe_evaluation(session, command.run, step))
+    reporter.start(describe_evaluation(session, command, step, experiment))
     with told(session, reporter, folder):
         reporter.rewind(-1)
         session = with_caches(session, all_rows(ingredients, config.evaluation.num_samples), reporter.progress)

@@ -5,12 +5,14 @@ from pathlib import Path
 from finetune.config.commands import InspectCommand
 from finetune.config.schema import RunConfig
 from finetune.data.encode import SampleEncoder
-from finetune.data.mixture import Ingredient
+from finetune.data.mixture import Ingredient, Mixture
 from finetune.inspection.page import write_page
+from finetune.inspection.publication import Publication, check_publication
 from finetune.inspection.reconstruction import Reconstruction
 from finetune.inspection.statistics import Inspection, inspect_split
 from finetune.reporting.progress import progress_for
 from finetune.tokens.codec_record import UsesCodec, record_of
+from finetune.types import Dataset, Published
 
 _MOST_PROBLEMS = 10
 
@@ -41,9 +43,19 @@ def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients:
         split = command.split or "the training split"
         own_page = page.with_stem(f"{page.stem}-{ingredient.name}") if ingredient.name else page
         title = f"{ingredient.name or type(config.dataset).__name__}, {split}"
-        write_page(inspection, own_page, title=title, codec=_codec_of(ingredient))
-        print("\n".join([*_summary(inspection), f"page: {own_page}"]), flush=True)
+        publication = _publication_of(config, ingredient)
+        write_page(inspection, own_page, title=title, codec=_codec_of(ingredient), publication=publication)
+        published = publication.lines() if publication is not None else ()
+        print("\n".join([*published, *_summary(inspection), f"page: {own_page}"]), flush=True)
     progress.close()
+
+
+def _publication_of(config: RunConfig, ingredient: Ingredient) -> Publication | None:
+    """Hold the ingredient's data set to its card, if somebody published it."""
+    parts = config.recipe.parts if isinstance(config.recipe, Mixture) else {}
+    own = parts[ingredient.name].dataset if ingredient.name in parts else None
+    dataset: Dataset = config.dataset if own is None else own
+    return check_publication(dataset, dataset.card) if isinstance(dataset, Published) else None
 
 
 def _codec_of(ingredient: Ingredient) -> str:

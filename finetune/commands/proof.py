@@ -1,5 +1,7 @@
 """The self-test on a run's own model and its own first examples."""
 
+from dataclasses import replace
+
 from finetune.commands.session import Session
 from finetune.data.encode import Encoded
 from finetune.data.mixture import TrainingSet
@@ -41,7 +43,7 @@ def first_examples(session: Session, training_set: TrainingSet, num_examples: in
             break
         draw = training_set.draw(position)
         try:
-            sample = draw.ingredient.source[draw.index]
+            sample = replace(draw.ingredient.source[draw.index], visit=draw.epoch)
             rng = rng_for(session.config.seed, draw.epoch, sample.sample_id)
             examples.append(session.encoder.encode(sample, draw.ingredient.recipe, rng))
         except BadSampleError as error:

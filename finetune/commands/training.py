@@ -68,7 +68,7 @@ def train(
         with early_end_noted(run_folder(config)):
             session = _opened(config)
             identity: Identity = session.ranks.on_main(lambda: _claim_folder(session, line, held))
-        _train(session, identity, signals, training_set, evaluation, total_steps)
+        _train(session, identity, signals, training_set, evaluation, total_steps, line.experiment)
     session.ranks.end()
 
 
@@ -112,11 +112,12 @@ def _train(
     training_set: TrainingSet,
     evaluation: tuple[Ingredient, ...],
     total_steps: int,
+    experiment: str | None,
 ) -> None:
     """Train in a folder that is this run's alone, and tell how it goes."""
     reporter = reporter_for(session, session.folder)
     with told(session, reporter, session.folder) as ending:
-        reporter.start(describe_run(session, total_steps))
+        reporter.start(describe_run(session, total_steps, experiment))
         for note in override_notes(identity):
             reporter.say(note)
         _introduce(session, reporter, training_set)

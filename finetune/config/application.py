@@ -177,7 +177,9 @@ def _job(composed: DictConfig, typed: _Words) -> Job:
     varied = {*typed.varied_keys, *(settings.sweeper.get("params") or {})}
     return Job(
         composed=composed,
-        line=CommandLine(overrides=overrides, config_dir=config_dir),
+        line=CommandLine(
+            overrides=overrides, config_dir=config_dir, experiment=settings.runtime.choices.get("experiment")
+        ),
         choices=dict(settings.runtime.choices),
         number=int(settings.job.num) if settings.mode is RunMode.MULTIRUN else None,
         varied=tuple(override for override in overrides if override.partition("=")[0] in varied),

@@ -21,6 +21,7 @@ from omegaconf import BooleanNode, EnumNode, FloatNode, IntegerNode, OmegaConf, 
 from omegaconf.errors import OmegaConfBaseException
 
 from finetune.names import hint
+from finetune.types import DataCard
 
 PACKAGES = ("finetune", "recipes", "datasets_adapters")
 TARGET = "_target_"
@@ -56,7 +57,7 @@ def construct(cls: type[T], settings: Mapping[str, Any], *, path: str, packages:
     arguments = {}
     for name, field in known.items():
         if settings.get(name) == MISSING or (name not in settings and _is_required(field)):
-            raise ValueError(f"{_join(path, name)} must be given: {_meaning(cls, name)}")
+            raise ValueError(f"{_join(path, name)} must be given: {_meaning(cls, name)}{_published_by(cls)}")
         if name in settings:
             arguments[name] = _convert(annotations[name], settings[name], _join(path, name), packages)
     try:
@@ -179,9 +180,16 @@ def _located(message: str, path: str, known: Mapping[str, object]) -> str:
     return f"{path}.{message}" if first_word in known else f"{path}: {message}"
 
 
+def _published_by(cls: type[Any]) -> str:
+    """Say where a data set that somebody published is to be had, on a line of its own."""
+    card = getattr(cls, "card", None)
+    return f"\n{card.title} is to be had from {card.homepage} ({card.licence})" if isinstance(card, DataCard) else ""
+
+
 def _meaning(cls: type[Any], name: str) -> str:
     """Return what the class's docstring says about a field, on one line; its type where it says nothing."""
-    pattern = rf"^\s*{name}: (?P<text>.*(?:\n(?!\s*\w+: |\s*$|\s*\w+:$).*)*)"
+    # One line may speak of several fields: "train_split, eval_split: ...".
+    pattern = rf"^\s*(?:\w+, )*{name}(?:, \w+)*: (?P<text>.*(?:\n(?!\s*(?:\w+, )*\w+: |\s*$|\s*\w+:$).*)*)"
     match = re.search(pattern, cls.__doc__ or "", flags=re.MULTILINE)
     if match is None:
         return describe(get_type_hints(cls)[name])

@@ -50,7 +50,8 @@ class PredictCommand:
         split: Which split where no images are given; None: the data set's evaluation split.
         prefix: Text to show the model instead of the recipe's own.
         question: For images and a recipe whose prefix holds a question.
-        to: The JSONL file to write; None: standard output.
+        to: The JSONL file to write; None: standard output, or nothing where a submission is written.
+        submission: The file to write for the server that scores the split's hidden answers, in the server's own format.
         drawings: Folder for the images with boxes and masks drawn on them, and a page of all; None: nothing is drawn.
     """
 
@@ -61,6 +62,7 @@ class PredictCommand:
     prefix: str | None = None
     question: str | None = None
     to: str | None = None
+    submission: str | None = None
     drawings: str | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +73,10 @@ class PredictCommand:
             raise ValueError("give prefix or question, not both")
         if self.question is not None and not self.images:
             raise ValueError("question needs images; the samples of a split bring their own")
+        if self.submission is not None and self.images:
+            raise ValueError(
+                "submission needs the samples of a split, such as split=test; images have no ids for a server"
+            )
 
 
 @dataclass(kw_only=True)
@@ -148,6 +154,27 @@ class VerifyCommand:
 
     npz: str
     expected: str
+
+
+@dataclass(kw_only=True)
+class ReportCommand:
+    """What `finetune report` compares; on the command line the folders stand without their setting's name.
+
+    Args:
+        folders: Folders of runs, folders that hold such folders, or glob patterns of both.
+        to: The file to write beside the terminal's table: Markdown where it ends in .md, a page where in .html.
+    """
+
+    folders: list[str] = field(default_factory=list)
+    to: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.folders:
+            raise ValueError(
+                "finetune report needs folders of runs: finetune report runs/first runs/second, or 'runs/*'"
+            )
+        if self.to is not None and not self.to.endswith((".md", ".html")):
+            raise ValueError(f"to must end in .md for Markdown or in .html for a page, got {self.to}")
 
 
 def _check_weights(run: str | None, weights: str) -> None:

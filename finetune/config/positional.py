@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 # Per command, the settings that words without a name become, in order. Such a command has no others.
 POSITIONAL: Mapping[str, tuple[str, ...]] = {"verify": ("npz", "expected")}
 _PLACES = {"npz": "CHECKPOINT.npz", "expected": "EXPECTED.npz"}
+# Per command, the setting that all words without a name become together.
+COLLECTED: Mapping[str, str] = {"report": "folders"}
 
 _SETTING = re.compile(r"([+~]*[\w.@]+)=")
 
@@ -16,11 +18,16 @@ def as_settings(command: str, words: Sequence[str]) -> list[str]:
     Raises:
         ValueError: If there are too many, one is given twice, or a setting is not the command's.
     """
-    names = POSITIONAL.get(command)
-    if names is None:
-        return list(words)
+    if command in COLLECTED:
+        return _collected(COLLECTED[command], words)
+    if command in POSITIONAL:
+        return _in_order(command, POSITIONAL[command], words)
+    return list(words)
+
+
+def _in_order(command: str, names: Sequence[str], words: Sequence[str]) -> list[str]:
     usage = f"finetune {command} {' '.join(_PLACES[name] for name in names)}"
-    given = [(match[1] if (match := _SETTING.match(word)) else None, word) for word in words]
+    given = [(_name(word), word) for word in words]
     for name, word in given:
         if name is not None and name not in names:
             raise ValueError(f"{word}: there is no setting {name} here; write {usage}")
@@ -30,6 +37,21 @@ def as_settings(command: str, words: Sequence[str]) -> list[str]:
     if len(paths) > len(free):
         raise ValueError(f"{paths[len(free)]}: there is one file too many; write {usage}")
     return [*settings, *(f"{name}={_quoted(path)}" for name, path in zip(free, paths, strict=False))]
+
+
+def _collected(name: str, words: Sequence[str]) -> list[str]:
+    settings = [word for word in words if _name(word) is not None]
+    paths = [_quoted(word) for word in words if _name(word) is None]
+    if paths and name in map(_name, settings):
+        raise ValueError(
+            f"{name}= and words without a name were given: write all of them without, or all in {name}=[...]"
+        )
+    return [*settings, *([f"{name}=[{','.join(paths)}]"] if paths else [])]
+
+
+def _name(word: str) -> str | None:
+    match = _SETTING.match(word)
+    return match[1] if match else None
 
 
 def _quoted(path: str) -> str:

@@ -14,8 +14,10 @@ from finetune.config.commands import (
     InspectCommand,
     PlanCommand,
     PredictCommand,
+    ReportCommand,
     VerifyCommand,
 )
+from finetune.config.resolution import register_resolvers
 from finetune.config.schema import RunConfig
 
 # The settings that a command has beside the run's; None: no others.
@@ -25,6 +27,7 @@ COMMANDS: dict[str, type[Any] | None] = {
     "predict": PredictCommand,
     "export": ExportCommand,
     "inspect": InspectCommand,
+    "report": ReportCommand,
     "plan": PlanCommand,
     "doctor": None,
     "verify": VerifyCommand,
@@ -32,7 +35,7 @@ COMMANDS: dict[str, type[Any] | None] = {
     "chaos": ChaosCommand,
 }
 # Commands whose settings are their own alone: what a run is made of takes no part, and is refused.
-STANDALONE = ("bench",)
+STANDALONE = ("bench", "report")
 
 
 def register(command: str) -> None:
@@ -40,6 +43,7 @@ def register(command: str) -> None:
 
     There is one at a time, because Hydra copies all that is stored whenever it looks at a group.
     """
+    register_resolvers()
     fields = [_schema_field(field) for field in (*own_fields(COMMANDS[command]), *dataclasses.fields(RunConfig))]
     schema = dataclasses.make_dataclass(f"{command.capitalize()}Settings", fields)
     ConfigStore.instance().store(name="command_schema", node=schema)

@@ -23,10 +23,12 @@ class CommandLine:
     Args:
         overrides: The settings, as typed.
         config_dir: The absolute path of the user's own choices (`--config-dir`), where there are any.
+        experiment: The experiment that they chose, if they chose one.
     """
 
     overrides: tuple[str, ...]
     config_dir: str | None = None
+    experiment: str | None = None
 
 
 def save_command_line(folder: Path, line: CommandLine) -> None:

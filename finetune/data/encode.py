@@ -64,9 +64,13 @@ class SampleEncoder:
 
     @property
     def image_reader(self) -> ImageReader:
-        """What makes images ready."""
+        """What makes images ready for training."""
         return ImageReader(
-            image_size=self.image_size, data=self.data, pixels=self.pixel_cache, features=self.feature_cache
+            image_size=self.image_size,
+            data=self.data,
+            antialias=self.data.antialias,
+            pixels=self.pixel_cache,
+            features=self.feature_cache,
         )
 
     def encode(self, sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Encoded:
@@ -75,7 +79,7 @@ class SampleEncoder:
         Raises:
             BadSampleError: If an image, the annotations, the recipe or the text's length refuse the sample.
         """
-        encoded = self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize)
+        encoded = self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize, self.image_reader)
         self._refuse_over_row(encoded)
         return encoded
 
@@ -85,7 +89,8 @@ class SampleEncoder:
         Raises:
             BadSampleError: As `encode`.
         """
-        return self._encode(sample, recipe.ask, tokenize_prefix)
+        reader = replace(self.image_reader, antialias=self.data.antialias_of_asked)
+        return self._encode(sample, recipe.ask, tokenize_prefix, reader)
 
     def stand_in(self, sample_id: str) -> Encoded:
         """Return a black image that says nothing: it keeps the shapes of a batch in a skipped sample's place."""
@@ -102,18 +107,22 @@ class SampleEncoder:
             image_states=None if features is None else torch.zeros((1, *features.shape), dtype=features.dtype),
         )
 
-    def _read_images(self, sample: Sample) -> list[ReadyImage]:
+    def _read_images(self, sample: Sample, reader: ImageReader) -> list[ReadyImage]:
         """Make ready those of a sample's images that data.num_images shows."""
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
             self._check_num_images(sample)
             # What is shown again need not be decoded again, what is left out not at all.
             shown = sample.images[: self.data.num_images]
-            return [self._read(reference, place) for place, reference in enumerate(shown)]
+            return [_read(reader, reference, place) for place, reference in enumerate(shown)]
 
     def _encode(
-        self, sample: Sample, say: Callable[[Sample], Example], to_ids: Callable[..., TokenizedExample]
+        self,
+        sample: Sample,
+        say: Callable[[Sample], Example],
+        to_ids: Callable[..., TokenizedExample],
+        reader: ImageReader,
     ) -> Encoded:
-        images = self._read_images(sample)
+        images = self._read_images(sample, reader)
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
             seen = orient_sample(
                 replace(sample, images=self._shown(sample.images)),
@@ -159,10 +168,6 @@ class SampleEncoder:
             )
             raise _refusal(sample, "images", "too-many-images", message)
 
-    def _read(self, reference: ImageReference, place: int) -> ReadyImage:
-        with _naming(field_name=f"images[{place}]" if place else "image"):
-            return self.image_reader.read(reference)
-
     def _shown(self, images: tuple[ImageReference, ...]) -> tuple[ImageReference, ...]:
         """Return as many images as data.num_images says, from the first one on and again from there.
 
@@ -193,6 +198,11 @@ class SampleEncoder:
         pixels = [image.pixels_u8 for image in images if image.pixels_u8 is not None]
         side = self.image_size
         return torch.stack(pixels) if pixels else torch.zeros((0, 3, side, side), dtype=torch.uint8)
+
+
+def _read(reader: ImageReader, reference: ImageReference, place: int) -> ReadyImage:
+    with _naming(field_name=f"images[{place}]" if place else "image"):
+        return reader.read(reference)
 
 
 def _stack_states(images: Sequence[ReadyImage]) -> Float[Tensor, "images tokens channels"] | None:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from finetune.data.order import Groups
-from finetune.types import BadSampleError, ImageBytes, ImageFile, ImageReference, Source
+from finetune.types import BadSampleError, ImageBytes, ImageFile, ImageReference, OutlinedImage, Source
 
 
 def group_by_image(source: Source) -> Groups:
@@ -37,6 +37,8 @@ def _images_of(source: Source, row: int) -> tuple[str, ...]:
 
 
 def _key(image: ImageReference) -> str:
+    if isinstance(image, OutlinedImage):
+        return f"{_key(image.image)} {image.box} {image.color}"
     if isinstance(image, ImageFile):
         return f"file {image.path}"
     content = image.data if isinstance(image, ImageBytes) else f"{image.pixels.shape}".encode() + image.pixels.tobytes()

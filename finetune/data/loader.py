@@ -13,7 +13,7 @@ What is at a position depends on nothing else, so resuming takes the number of t
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -155,7 +155,7 @@ def _image_states(encoded: Sequence[Encoded]) -> Float[Tensor, "states image_tok
 
 def _encode_draw(draw: Draw, loader: TrainingLoader) -> Encoded | Skip:
     try:
-        sample = draw.ingredient.source[draw.index]
+        sample = replace(draw.ingredient.source[draw.index], visit=draw.epoch)
         rng = rng_for(loader.seed, draw.epoch, sample.sample_id)
         return loader.encoder.encode(sample, draw.ingredient.recipe, rng)
     except BadSampleError as error:

@@ -18,9 +18,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from finetune.data.images import content_key, decode_image, held, resize
+from finetune.data.outline import paint_outline
 from finetune.data.shards import DamagedShardError, ShardStore
-from finetune.settings import DataSettings
-from finetune.types import ImageReference
+from finetune.data.transforms import orient_box
+from finetune.settings import BoxSpace, DataSettings
+from finetune.types import ImageReference, OutlinedImage
 
 _MADE_AGAIN = "images made again, because data.pixel_cache was damaged"
 _NOT_KEPT = "shards that data.pixel_cache had no room for"
@@ -52,12 +54,15 @@ class ImageReader:
 
     Args:
         image_size: Side of the square, in pixels.
-        pixels: Where resized pixels are kept; None: nowhere.
+        antialias: Whether shrinking smooths.
+        pixels: Where resized pixels are kept; None: nowhere. Those that are smoothed otherwise than data.antialias says
+            have keys of their own.
         features: Where the states of every image of the run lie; None: the model computes them.
     """
 
     image_size: int
     data: DataSettings
+    antialias: bool
     pixels: ShardStore | None = None
     features: ShardStore | None = None
 
@@ -69,7 +74,7 @@ class ImageReader:
             ValueError: If data.feature_cache lacks it.
         """
         content = held(reference)
-        key = content_key(content)
+        key = self._key_of(content)
         if self.features is not None:
             return self._with_states(content, key, self.features)
         if self.pixels is not None:
@@ -79,16 +84,23 @@ class ImageReader:
     def read_missing(self, reference: ImageReference, store: ShardStore) -> ReadyImage | None:
         """Make one image ready, unless `store` has something by its key already. Raises as `read`."""
         content = held(reference)
-        key = content_key(content)
+        key = self._key_of(content)
         if key in store:
             return None
         return self._make(content, key) if self.pixels is None else self._through_cache(content, key, self.pixels)
 
+    def _key_of(self, content: ImageReference) -> str:
+        key = content_key(content)
+        return key if self.antialias is self.data.antialias else f"{key} antialias={self.antialias}"
+
     def _make(self, content: ImageReference, key: str) -> ReadyImage:
         decoded = decode_image(content, max_pixels=self.data.max_pixels, background=self.data.background)
-        resized = resize(
-            decoded.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.data.antialias
-        )
+        resized = resize(decoded.pixels, image_size=self.image_size, method=self.data.resize, antialias=self.antialias)
+        if isinstance(content, OutlinedImage):
+            box = content.box
+            if self.data.boxes_drawn_on is BoxSpace.stored:
+                box = orient_box(box, decoded.orientation)
+            resized = paint_outline(resized, box, content.color)
         height, width, _ = decoded.pixels.shape
         return ReadyImage(
             key=key, size=(height, width), orientation=decoded.orientation, notes=decoded.notes, pixels_u8=resized

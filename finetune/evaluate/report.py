@@ -9,6 +9,10 @@ from typing import Any
 from finetune.evaluate import charts, gallery, headline
 from finetune.evaluate.charts import Series, chart_html, format_value
 from finetune.evaluate.metrics.direction import has_direction
+from finetune.leaderboard import table
+from finetune.leaderboard.comparison import compare
+from finetune.leaderboard.figures import published
+from finetune.leaderboard.run_result import read_result
 from finetune.reporting import drawing
 from finetune.reporting.exit_status import DONE, read_exit_status
 from finetune.reporting.page import facts_html, page_html, sections_html, table_html
@@ -35,10 +39,11 @@ def report_html(folder: RunFolder) -> str:
     scores = [Series(name=one.name.removeprefix(EVALUATED), points=one.points) for one in curves if _is_score(one)]
     sections = {
         "Scores": headline.cards_html(scores) if scores else "",
+        "Beside the paper": _beside_the_paper(folder, description.get("name", folder.path.name)),
         "Held-out samples": _gallery(folder),
         "Training": _training(curves),
         "Scores over steps": _score_curves(scores),
-        **{table["title"]: table_html(table["columns"], table["rows"]) for table in description.get("tables", [])},
+        **{one["title"]: table_html(one["columns"], one["rows"]) for one in description.get("tables", [])},
         "Skipped samples": _skips(folder.read_skips()),
         "Every setting": _settings(folder.read_config()),
     }
@@ -47,8 +52,14 @@ def report_html(folder: RunFolder) -> str:
         description.get("name", folder.path.name),
         facts=facts_html(facts),
         body=sections_html(sections) or "<section><p>Nothing was logged yet.</p></section>",
-        styles=(_STYLE, headline.STYLE, charts.STYLE, gallery.STYLE, drawing.STYLE),
+        styles=(_STYLE, headline.STYLE, charts.STYLE, gallery.STYLE, drawing.STYLE, table.STYLE),
     )
+
+
+def _beside_the_paper(folder: RunFolder, name: str) -> str:
+    """Compare with the figures that were published for the run's experiment, if there are any."""
+    comparisons = compare(read_result(folder.path, name), published())
+    return table.section(comparisons) if any(one.published is not None for one in comparisons) else ""
 
 
 def score_changes(run_folder: Path) -> list[str]:

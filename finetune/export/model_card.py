@@ -160,14 +160,15 @@ def _score_table(scores: Mapping[str, float]) -> str:
 
 def _image_rule(preprocessing: Preprocessing) -> str:
     size = preprocessing.image_size
-    if preprocessing.resize is not Resize.reference:
+    if preprocessing.resize in (Resize.hf, Resize.hf_fast):
         backend = "Pillow" if preprocessing.resize is Resize.hf else "torchvision"
         return (
             f"Squashed to {size} x {size} with bicubic filtering, as the processor in this folder does with its "
             f"{backend} backend."
         )
+    how = "truncated" if preprocessing.resize is Resize.reference else "rounded"
     return (
-        f"Squashed to {size} x {size} with bilinear filtering (antialias: {preprocessing.antialias}) and truncated to "
+        f"Squashed to {size} x {size} with bilinear filtering (antialias: {preprocessing.antialias}) and {how} to "
         "whole grey levels, as the original does.\nThe processor in this folder comes within two grey levels of it; "
         "`finetune_preprocessing.json` says it exactly."
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILE_NAME = "finetune_preprocessing.json"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json")
 # PIL's numbers. The original truncates bilinear pixels where PIL rounds them: half a grey level apart on average.
-_RESAMPLE = {Resize.hf: 3, Resize.hf_fast: 3, Resize.reference: 2}
+_RESAMPLE = {Resize.hf: 3, Resize.hf_fast: 3, Resize.reference: 2, Resize.reference_rounded: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 from finetune.inspection import histograms, samples
 from finetune.inspection.histograms import histogram_html
+from finetune.inspection.publication import Publication
 from finetune.inspection.reconstruction import Reconstruction
 from finetune.inspection.samples import pairs_html, samples_html
 from finetune.inspection.statistics import Duplicates, Inspection
@@ -24,19 +26,23 @@ _COMPARED = (
 )
 
 
-def write_page(inspection: Inspection, path: Path, *, title: str, codec: str = "") -> None:
+def write_page(
+    inspection: Inspection, path: Path, *, title: str, codec: str = "", publication: Publication | None = None
+) -> None:
     """Write the page.
 
     Args:
         title: What was inspected, such as "voc, split train".
         codec: What turned masks into tokens; "" where nothing did.
+        publication: What was found of a published data set; None: nobody published it.
     """
-    write_file(path, inspection_html(inspection, title, codec))
+    write_file(path, inspection_html(inspection, title, codec, publication))
 
 
-def inspection_html(inspection: Inspection, title: str, codec: str = "") -> str:
+def inspection_html(inspection: Inspection, title: str, codec: str = "", publication: Publication | None = None) -> str:
     """Return the page. Arguments are those of `write_page`."""
     sections = {
+        "As published": _publication(publication),
         "Bad samples": _bad_samples(inspection),
         "Text": _text(inspection),
         "Objects": _objects(inspection),
@@ -63,6 +69,18 @@ def _headline(inspection: Inspection) -> str:
     }
     problems = {"bad": len(inspection.skips), "too long": inspection.num_too_long}
     return facts_html(facts, alarming=[name for name, count in problems.items() if count])
+
+
+def _publication(publication: Publication | None) -> str:
+    if publication is None:
+        return ""
+    card = publication.card
+    rows = [
+        (one.split, "–" if one.num_found is None else f"{one.num_found:,}", f"{one.num_published:,}", one.verdict())
+        for one in publication.splits
+    ]
+    told = f"{card.title}, from {card.homepage}. Licence: {card.licence}. Published counts: {card.counts_source}."
+    return f"<p>{escape(told)}</p>{table_html(('split', 'rows here', 'rows published', ''), rows)}"
 
 
 def _bad_samples(inspection: Inspection) -> str:

@@ -17,7 +17,17 @@ from finetune.reporting.drawing import jpeg_bytes
 from finetune.settings import OnOverlong
 from finetune.tokens.codec_record import UsesCodec
 from finetune.tokens.tokenizer import Tokenizer
-from finetune.types import BadSampleError, ImageBytes, ImageFile, ImageReference, Instance, Recipe, Sample, Source
+from finetune.types import (
+    BadSampleError,
+    ImageBytes,
+    ImageFile,
+    ImageReference,
+    Instance,
+    OutlinedImage,
+    Recipe,
+    Sample,
+    Source,
+)
 
 _LONGEST_SIDE = 420
 _SAME_BOX = 0.5
@@ -203,6 +213,8 @@ def _digest_images(images: tuple[ImageReference, ...]) -> bytes:
 
 
 def _encoded_bytes(image: ImageReference) -> bytes:
+    if isinstance(image, OutlinedImage):
+        return _encoded_bytes(image.image) + f"{image.box} {image.color}".encode()
     if isinstance(image, ImageFile):
         return image.path.read_bytes()
     if isinstance(image, ImageBytes):

@@ -49,6 +49,7 @@ class MainReporter:
             "name": run.name,
             "num_steps": run.num_steps,
             "headline": redact(run.headline, secrets),
+            "subject": None if run.subject is None else redact(asdict(run.subject), secrets),
             "config": run.config,
             "tables": [],
         }

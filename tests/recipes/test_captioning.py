@@ -1,10 +1,12 @@
 """The captioning recipe."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from finetune.types import BadSampleError, Sample
-from recipes.captioning import Captioning
+from recipes.captioning import CaptionChoice, Captioning
 
 
 def _sample(**fields: object) -> Sample:
@@ -26,6 +28,26 @@ def test_the_prefix_follows_the_original_and_the_template() -> None:
     assert Captioning(language="de").encode(CAPTIONED, RNG).prefix == "caption de"
     assert Captioning(prefix="describe").ask(CAPTIONED).prefix == "describe"
     assert Captioning().ask(CAPTIONED).suffix == ""
+
+
+def test_each_caption_has_its_turn_before_any_comes_again() -> None:
+    recipe = Captioning(caption=CaptionChoice.cycle)
+    heard = [recipe.encode(replace(CAPTIONED, visit=visit), RNG).suffix for visit in range(40)]
+    assert all(set(heard[start : start + 2]) == set(CAPTIONED.captions) for start in range(0, 40, 2))
+    assert len(set(zip(heard[::2], heard[1::2], strict=True))) == 2, "every round has an order of its own"
+    with pytest.raises(ValueError, match="use_all_captions=true and caption=cycle contradict each other"):
+        Captioning(use_all_captions=True, caption=CaptionChoice.cycle)
+
+
+def test_a_sample_may_have_a_language_of_its_own() -> None:
+    assert Captioning(language="de").ask(replace(CAPTIONED, language="th")).prefix == "caption th"
+
+
+def test_scores_are_told_apart_by_language_on_request() -> None:
+    names = [name for metric in Captioning(categories=["en", "de"]).metrics().values() for name in metric.names()]
+    assert {"CIDEr", "CIDEr/en", "CIDEr/de", "CIDEr/mean", "exact_match/mean"} <= set(names)
+    with pytest.raises(ValueError, match="'mean' cannot be the name of one"):
+        Captioning(categories=["mean"])
 
 
 def test_captions_are_lowered_on_request() -> None:

@@ -22,6 +22,14 @@ def test_the_message_names_each_thing_on_offer_with_its_recipe() -> None:
     )
 
 
+def test_a_question_with_options_fits_multiple_choice() -> None:
+    sample = Sample(sample_id="7", origin="a", images=(), question="q", choices=("x", "y"), answers=("x",))
+    assert (
+        "question and answers (recipe=vqa), choices (recipe=multiple_choice)"
+        in missing_annotation(sample, "text").message
+    )
+
+
 def test_a_bare_image_offers_nothing() -> None:
     error = missing_annotation(Sample(sample_id="7", origin="a", images=()), "captions")
     assert "no annotation that a recipe reads" in error.message

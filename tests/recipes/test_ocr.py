@@ -46,3 +46,17 @@ def test_the_scores_are_anls_exact_match_and_error_rates() -> None:
     assert scores["ANLS"] == pytest.approx(6 / 7)
     values = {key: value for metric in metrics.values() for key, value in metric.compute().items()}
     assert values == pytest.approx({"ANLS": 6 / 7, "exact_match": 0.0, "CER": 1 / 7, "WER": 1 / 2})
+
+
+def test_music_is_scored_by_character_symbol_and_line() -> None:
+    recipe = Ocr(prefix="kern", scores=["kern_error_rates", "exact_match"])
+    score = Sample(sample_id="7", origin="", images=(), text="4c\t4e\n4d\t4f")
+    metrics = recipe.metrics()
+    assert list(metrics) == ["kern_error_rates", "exact_match"]
+    assert metrics["kern_error_rates"].update(recipe.decode("4c\t4e\n4d\t4g", score), score) == pytest.approx(1 / 7)
+
+
+@pytest.mark.parametrize("scores", [[], ["BLEU"]])
+def test_scores_that_are_not_known_are_refused(scores: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"scores must name some of .*error_rates, kern_error_rates"):
+        Ocr(scores=scores)

@@ -182,3 +182,14 @@ def test_scenes_are_asked_by_colour_and_shape() -> None:
     for index in range(len(questions)):
         assert len(questions[index].instances or ()) == 1
         assert questions[index].label_set == ()
+
+
+def test_scores_are_told_apart_by_the_test_set_of_a_sample_and_its_parts_keep_it() -> None:
+    recipe = ReferringSegmentation(categories=["testA", "testB"])
+    metric = recipe.metrics()["referring"]
+    for sample in recipe.divide(replace(_sample(LEFT, RIGHT), category="testA")):
+        metric.update(recipe.decode(recipe.reference(sample), sample), sample)
+    scores = metric.compute()
+    assert scores["mIoU/testA"] == scores["mIoU"] == scores["mIoU/mean"] > 0.9
+    assert "mIoU/testB" not in scores
+    assert "mIoU/testB" in metric.names()

@@ -3,10 +3,15 @@
 None of them changes case: a recipe's `lower_case` does that on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from finetune.evaluate.metrics.categories import told_apart
+from finetune.evaluate.metrics.counting import CountingScores
 from finetune.evaluate.metrics.mean import MeanScore, References, Score
 from finetune.evaluate.metrics.vqa import vqa_accuracy
+from finetune.evaluate.metrics.yes_no import YesNoScores
+from finetune.types import Metric
 
 
 def exact_match(text: str, references: Sequence[str]) -> float:
@@ -65,13 +70,19 @@ def _number(text: str) -> float | None:
         return None
 
 
-ANSWER_SCORES: dict[str, Score] = {
+_SCORES: dict[str, Score] = {
     "vqa_accuracy": vqa_accuracy,
     "agreement": agreement,
     "exact_match": exact_match,
     "ANLS": anls,
     "relaxed_accuracy": relaxed_match,
 }
+# They have further values beside the one that they are called by.
+_SETS: dict[str, type[CountingScores] | type[YesNoScores]] = {
+    "counting_accuracy": CountingScores,
+    "yes_no_accuracy": YesNoScores,
+}
+ANSWER_SCORES = (*_SCORES, *_SETS)
 
 
 def check_answer_scores(names: Sequence[str]) -> None:
@@ -85,6 +96,14 @@ def check_answer_scores(names: Sequence[str]) -> None:
         raise ValueError(f"scores must name some of {', '.join(ANSWER_SCORES)}, got {', '.join(unknown) or 'none'}")
 
 
-def answer_metrics(names: Sequence[str], references: References, *, lower_case: bool = False) -> dict[str, MeanScore]:
-    """Return fresh metrics for the names, in their order."""
-    return {name: MeanScore(name, ANSWER_SCORES[name], references, lower_case=lower_case) for name in names}
+def answer_metrics(
+    names: Sequence[str], references: References, *, lower_case: bool = False, categories: Sequence[str] = ()
+) -> dict[str, Metric]:
+    """Return fresh metrics for the names, in their order, told apart by the categories if there are any."""
+    return {name: told_apart(_maker(name, references, lower_case), categories) for name in names}
+
+
+def _maker(name: str, references: References, lower_case: bool) -> Callable[[], Metric]:
+    if name in _SETS:
+        return partial(_SETS[name], references, lower_case=lower_case)
+    return partial(MeanScore, name, _SCORES[name], references, lower_case=lower_case)

@@ -1,9 +1,13 @@
-"""Which way a score gets better. In a mixture a score is called `<part>/<score>`, and means the same."""
+"""Which way a score gets better.
+
+A score may be called `<part>/<score>` in a mixture, and `<score>/<category>` where categories are told apart: wherever
+in the name the score stands, it means the same.
+"""
 
 import math
 from collections.abc import Mapping
 
-LOWER_IS_BETTER = frozenset({"CER", "WER", "malformed", "invalid", "loss"})
+LOWER_IS_BETTER = frozenset({"CER", "WER", "SER", "LER", "malformed", "invalid", "parsefail", "loss"})
 # They say what was measured, or with what; no value of them is a better model.
 NEUTRAL = frozenset({"boxes_per_image", "total", "ptb_java"})
 
@@ -17,12 +21,12 @@ def is_better(name: str, new: float, old: float | None) -> bool:
         return False
     if old is None or math.isnan(old):
         return True
-    return new < old if _own_name(name) in LOWER_IS_BETTER else new > old
+    return new < old if _holds(name, LOWER_IS_BETTER) else new > old
 
 
 def has_direction(name: str) -> bool:
     """Whether one value of the named score can be better than another."""
-    return _own_name(name) not in NEUTRAL
+    return not _holds(name, NEUTRAL)
 
 
 def directional(scores: Mapping[str, float]) -> dict[str, float]:
@@ -30,5 +34,5 @@ def directional(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if has_direction(name)}
 
 
-def _own_name(name: str) -> str:
-    return name.rpartition("/")[2]
+def _holds(name: str, own_names: frozenset[str]) -> bool:
+    return not own_names.isdisjoint(name.split("/"))

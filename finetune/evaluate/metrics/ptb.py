@@ -37,6 +37,11 @@ _REWRITTEN = str.maketrans(
     }
 )
 _UNREADABLE = re.compile("[\U00010000-\U0010ffff\ufe00-\ufe0f\u200d]")
+# It knows none of these and parts words by them: marks of direction, rare punctuation, most East Asian brackets.
+_PARTING = re.compile(
+    "[\u060d-\u0613\u066b\u066c\u09f2-\u09fb\u2012\u201b\u2024\u2025\u2027\u202a-\u202e\u203c\u203d\u2043\u2045-\u2063"
+    "\u2066-\u206f\u3003\u3004\u3007-\u3011\u3013-\u3030\u3036-\u303a\u303d-\u303f\u3099-\u309c\u30a0]"
+)
 _ABBREVIATIONS = (
     r"a\.d|adm|al|ala|alex|apr|assn|aug|ave|b\.a|bancorp|bhd|bldg|blvd|brig|bros|capt|cf|cie|cmdr|co|col|colo|"
     r"comdr|conn|corp|cos|cpl|ct|dec|dept|det|dr|drs|elec|ens|esq|est|etc|feb|fla|fri|ft|ga|gen|gov|hon|inc|"
@@ -47,7 +52,12 @@ _ABBREVIATIONS = (
 )
 # Common words in lower case, abbreviations of states in capitals.
 _STATES = "Ariz|Ark|Calif|Del|Ill|La|Mass|Nebr|Ore|Pa|Tex"
-_LETTER = r"(?:(?![²³¹⁰-₟⅐-⅟])[^\W_]|[\u0300-\u036f\u0900-\u0dff\u0e00-\u0eff])"
+# Marks over and under letters belong to them, in Hebrew, Arabic, Indian scripts and Thai, too; dandas do not.
+_MARKS = (
+    r"\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0615-\u061a\u064b-\u065e\u0670\u06d6-\u06ef"
+    r"\u0900-\u0963\u0966-\u0dff\u0e00-\u0e3e\u0e40-\u0e4e\u0e50-\u0e59\u0e80-\u0eff"
+)
+_LETTER = rf"(?:(?![²³¹⁰-₟⅐-⅟])[^\W_]|[{_MARKS}])"
 _WORD = f"{_LETTER}+"
 # Where a word may end that is followed by a further letter: nowhere.
 _END = r"(?![^\W_])"
@@ -121,7 +131,7 @@ _REPLACED = {
 
 def tokenize(text: str) -> str:
     """Return the tokens, joined by spaces, in lower case and without punctuation."""
-    line = _UNREADABLE.sub("", to_one_line(text).translate(_REWRITTEN))
+    line = _PARTING.sub(" ", _UNREADABLE.sub("", to_one_line(text).translate(_REWRITTEN)))
     return drop_punctuation(_finish(token) for token in _split(line))
 
 

@@ -1,11 +1,12 @@
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from finetune.config.build import MISSING, PACKAGES, build, construct, describe
 from finetune.settings import between
+from finetune.types import DataCard
 
 
 class Colour(Enum):
@@ -41,6 +42,24 @@ class Outer:
         between("share", self.share, 0, 1)
         if self.name == "bad":
             raise ValueError("these two do not go together")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """A data set.
+
+    Args:
+        root: Folder with train.json.
+        train_split, eval_split: Of train and val.
+    """
+
+    card: ClassVar[DataCard] = DataCard(
+        title="Owls", homepage="https://owls.example", licence="CC BY 4.0", counts={"train": 2}, counts_source="it"
+    )
+
+    root: str
+    train_split: str = "train"
+    eval_split: str = MISSING
 
 
 def make(**settings: Any) -> Outer:
@@ -141,3 +160,16 @@ def test_a_package_of_the_users_own_is_allowed_when_listed() -> None:
 )
 def test_types_are_said_in_plain_words(annotation: Any, text: str) -> None:
     assert describe(annotation) == text
+
+
+def test_a_missing_setting_of_a_published_data_set_says_where_to_get_it() -> None:
+    with pytest.raises(ValueError, match="root must be given") as caught:
+        construct(Released, {"root": MISSING}, path="dataset", packages=PACKAGES)
+    assert str(caught.value) == (
+        "dataset.root must be given: folder with train.json.\nOwls is to be had from https://owls.example (CC BY 4.0)"
+    )
+
+
+def test_one_line_of_a_docstring_may_tell_of_several_settings() -> None:
+    with pytest.raises(ValueError, match=r"dataset\.eval_split must be given: of train and val\."):
+        construct(Released, {"root": "here", "eval_split": MISSING}, path="dataset", packages=PACKAGES)

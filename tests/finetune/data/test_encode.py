@@ -221,3 +221,24 @@ def test_an_encoder_travels_to_other_processes(encoder):
     there = pickle.loads(pickle.dumps(encoder))
     ours, theirs = (one.encode(sample(), Captioning(), RNG) for one in (encoder, there))
     assert ours.tokenized.input_ids.tolist() == theirs.tokenized.input_ids.tolist()
+
+
+def test_images_that_are_asked_about_may_be_smoothed_otherwise(encoder):
+    noise = ImagePixels(name="n", pixels=np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8))
+    other = with_data(encoder, antialias=True, eval_antialias=False)
+    plain = with_data(encoder, antialias=False)
+    trained, asked = other.encode(sample(noise), Captioning(), RNG), other.ask(sample(noise), Captioning())
+    assert torch.equal(trained.pixels_u8, encoder.encode(sample(noise), Captioning(), RNG).pixels_u8)
+    assert torch.equal(asked.pixels_u8, plain.ask(sample(noise), Captioning()).pixels_u8)
+    assert not torch.equal(asked.pixels_u8, trained.pixels_u8)
+
+
+def test_rounded_pixels_are_the_nearest_levels_to_the_fractions(encoder):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    levels = torch.from_numpy(noise).permute(2, 0, 1)[None].float()
+    side = encoder.image_size
+    exact = torch.nn.functional.interpolate(levels, (side, side), mode="bilinear", align_corners=False)[0]
+    rounded = with_data(encoder, resize=Resize.reference_rounded, antialias=False).encode(
+        sample(ImagePixels(name="n", pixels=noise)), Captioning(), RNG
+    )
+    assert (rounded.pixels_u8[0] - exact).abs().max() <= 0.5

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from finetune.data.pictures import picture_of
-from finetune.types import BadSampleError, ImageBytes, ImageFile, ImagePixels
+from finetune.geometry import Box
+from finetune.types import BadSampleError, ImageBytes, ImageFile, ImagePixels, OutlinedImage
 
 
 def _encoded(image: Image.Image, orientation: int = 1) -> bytes:
@@ -37,3 +38,11 @@ def test_a_picture_comes_from_a_file_or_from_pixels(tmp_path: Path) -> None:
 def test_a_broken_picture_is_a_bad_sample() -> None:
     with pytest.raises(BadSampleError, match="empty-file"):
         picture_of(ImageBytes(name="photo", data=b""))
+
+
+def test_a_picture_shows_the_outline_that_the_model_sees() -> None:
+    white = ImagePixels(name="a", pixels=np.full((10, 20, 3), 255, np.uint8))
+    picture = picture_of(OutlinedImage(image=white, box=Box(top=0.5, left=0, bottom=1, right=1), color=(0, 0, 255)))
+    assert picture[4, 7].tolist() == [0, 0, 255]
+    assert picture[6, 7].tolist() == [255, 255, 255]
+    assert (white.pixels == 255).all()

@@ -15,9 +15,10 @@ from finetune.data.order import rng_for
 from finetune.data.ready_images import ImageReader, pixel_settings, pixel_store
 from finetune.data.shards import ShardStore
 from finetune.data.workers import load_in_order
-from finetune.settings import DataSettings, Resize
+from finetune.geometry import Box
+from finetune.settings import BoxSpace, DataSettings, Resize
 from finetune.tokens.tokenizer import Tokenizer
-from finetune.types import BadSampleError, ImageBytes, ImageFile, ImagePixels, Sample
+from finetune.types import BadSampleError, ImageBytes, ImageFile, ImagePixels, OutlinedImage, Sample
 from recipes.captioning import Captioning
 
 DATA = DataSettings(max_text_tokens=40)
@@ -35,7 +36,7 @@ def photo(seed=0, form="JPEG", orientation=1, size=(40, 60)) -> ImageBytes:
 
 def reader(tmp_path: Path | None = None, data=DATA) -> ImageReader:
     pixels = None if tmp_path is None else pixel_store(tmp_path, SIDE, data)
-    return ImageReader(image_size=SIDE, data=data, pixels=pixels)
+    return ImageReader(image_size=SIDE, data=data, antialias=data.antialias, pixels=pixels)
 
 
 def same(one: ready_images.ReadyImage, other: ready_images.ReadyImage) -> bool:
@@ -227,3 +228,43 @@ def test_a_damaged_feature_cache_is_told_and_gone_at_the_next_start(encoder, tmp
     with pytest.raises(ValueError, match=r"data\.feature_cache: .* was damaged and has been removed; start again"):
         cached.encode(sample(photo(0)), Captioning(), rng_for(0, 0, "a"))
     assert not path.exists()
+
+
+def outlined(image: ImageBytes, color: tuple[int, int, int] = (255, 0, 0)) -> OutlinedImage:
+    return OutlinedImage(image=image, box=Box(top=0, left=0, bottom=0.5, right=1), color=color)
+
+
+def test_a_box_is_painted_after_the_image_was_resized():
+    image = photo(1)
+    plain, painted = reader().read(image).pixels_u8, reader().read(outlined(image)).pixels_u8
+    changed = (plain != painted).any(0)
+    middle = int(0.5 * (SIDE - 1))
+    # One pixel wide, whatever the size of the photograph.
+    assert changed[:, 1:-1].any(1).nonzero().flatten().tolist() == [0, middle]
+    assert painted[:, middle, 5].tolist() == [255, 0, 0]
+    assert torch.equal(plain[:, middle + 1 :], painted[:, middle + 1 :])
+
+
+def test_a_box_that_was_drawn_on_the_stored_image_is_turned_with_it():
+    # A quarter turn clockwise takes the stored upper half to the right half.
+    stored = replace(DATA, boxes_drawn_on=BoxSpace.stored)
+    turned = reader(data=stored).read(outlined(photo(1, orientation=6))).pixels_u8
+    assert (turned[:, 7, int(0.5 * (SIDE - 1))]).tolist() == [255, 0, 0]
+    assert (turned[:, 7, 3]).tolist() != [255, 0, 0]
+
+
+def test_what_is_painted_is_kept_apart_from_what_is_not(tmp_path):
+    image, kept = photo(1), reader(tmp_path)
+    wanted = [reader().read(one) for one in (image, outlined(image), outlined(image, (0, 255, 0)))]
+    for _ in range(2):
+        for one, fresh in zip((image, outlined(image), outlined(image, (0, 255, 0))), wanted, strict=True):
+            assert same(kept.read(one), fresh)
+    assert len({one.key for one in wanted}) == 3
+
+
+def test_what_is_smoothed_otherwise_is_kept_apart(tmp_path):
+    image = photo(1, size=(300, 300))
+    smooth, plain = reader(tmp_path), replace(reader(tmp_path), antialias=False)
+    assert not torch.equal(smooth.read(image).pixels_u8, plain.read(image).pixels_u8)
+    for one in (smooth, plain):
+        assert same(one.read(image), replace(one, pixels=None).read(image))

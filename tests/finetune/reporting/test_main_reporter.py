@@ -1,12 +1,12 @@
 """The rank that tells the story."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from finetune.reporting.description import RunDescription, Table
+from finetune.reporting.description import RunDescription, RunSubject, Table
 from finetune.reporting.main_reporter import MainReporter
 from finetune.reporting.progress import LineProgress
 from finetune.reporting.rows import PredictionRow
@@ -67,6 +67,15 @@ def test_a_run_leaves_its_files(reporter: MainReporter, tmp_path: Path, printed:
     assert folder.read_predictions(1) == [ROW]
     assert json.loads((tmp_path / "exit_status.json").read_text(encoding="utf-8"))["code"] == 0
     assert [line.rpartition(" | ")[0] for line in printed] == ["training 1/4 | loss 2.5000 | 3.0 examples/s"]
+
+
+def test_what_the_scores_are_of_is_kept_for_those_who_compare_runs(reporter: MainReporter, tmp_path: Path) -> None:
+    subject = RunSubject(experiment="docvqa", model=None, image_size=112, split="val", trained_split="train")
+    reporter.start(replace(description(), subject=subject))
+    assert RunFolder(path=tmp_path).read_description()["subject"] == asdict(subject)
+    reporter.start(description())
+    assert RunFolder(path=tmp_path).read_description()["subject"] is None
+    reporter.finish(0, "finished")
 
 
 def test_tables_are_kept_and_replaced_by_title(reporter: MainReporter, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from finetune.evaluate.metrics.answers import (
     exact_match,
     relaxed_match,
 )
+from finetune.types import Prediction, Sample
 
 
 @pytest.fixture
@@ -61,3 +62,17 @@ def test_unknown_scores_are_refused_with_the_known_ones() -> None:
 def test_metrics_keep_the_order_of_their_names() -> None:
     names = list(reversed(ANSWER_SCORES))
     assert list(answer_metrics(names, lambda sample: sample.answers)) == names
+
+
+def test_every_score_begins_with_the_value_that_it_is_called_by_and_may_be_told_apart_by_category() -> None:
+    for categories in ([], ["human"]):
+        for name, metric in answer_metrics(ANSWER_SCORES, lambda row: row.answers, categories=categories).items():
+            assert metric.names()[0] == name
+            assert (f"{name}/human" in metric.names()) == bool(categories)
+
+
+def test_case_is_ignored_in_every_score_on_request() -> None:
+    sample = Sample(sample_id="1", origin="", images=(), answers=("Yes",))
+    prediction = Prediction(sample_id="1", text="yEs")
+    for metric in answer_metrics(ANSWER_SCORES, lambda row: row.answers, lower_case=True).values():
+        assert metric.update(prediction, sample) == 1.0

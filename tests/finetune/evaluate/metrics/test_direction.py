@@ -27,7 +27,15 @@ def test_a_score_of_a_mixtures_part_has_the_direction_of_its_own_name() -> None:
     assert is_better("shapes/mAP50", 0.2, 0.1)
 
 
-@pytest.mark.parametrize("name", [*sorted(NEUTRAL), "shapes/boxes_per_image"])
+def test_a_score_of_a_category_has_the_direction_of_its_own_name_in_a_mixture_too() -> None:
+    assert is_better("CER/en", 0.1, 0.2)
+    assert not is_better("ocr/CER/en", 0.2, 0.1)
+    assert is_better("parsefail/mean", 0.1, 0.2)
+    assert is_better("captions/CIDEr/en", 0.2, 0.1)
+    assert is_better("counting_accuracy/count_3", 0.2, 0.1)
+
+
+@pytest.mark.parametrize("name", [*sorted(NEUTRAL), "shapes/boxes_per_image", "captions/ptb_java/en"])
 def test_by_a_score_without_a_direction_nothing_is_better(name: str) -> None:
     assert not is_better(name, 2.0, 1.0)
     assert not is_better(name, 1.0, 2.0)

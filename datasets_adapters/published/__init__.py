@@ -1,0 +1,1 @@
+"""Public data sets, each read as its authors publish it."""

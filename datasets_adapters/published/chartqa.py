@@ -1,0 +1,90 @@
+"""ChartQA (Masry et al., 2022): questions about charts, written by people or made by a model from summaries.
+
+    train/train_human.json       [{"imgname": "two_col_22965.png", "query": "Which year has most?", "label": "2018"}]
+    train/train_augmented.json
+    train/png/two_col_22965.png
+
+Source:
+    vis-nlp/ChartQA, README ("ChartQA Dataset").
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from datasets_adapters.paths import existing_folder
+from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.question_rows import first_folder
+from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
+from datasets_adapters.published.splits import open_split
+from datasets_adapters.rows import RowPlace, read_text
+from finetune.types import DataCard, Sample, Source
+
+_FOLDERS = ("train", "val", "test")
+_CATEGORIES = ("human", "augmented")
+_SPLITS = (*_FOLDERS, *(f"{folder}_{category}" for folder in _FOLDERS for category in _CATEGORIES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartQa:
+    """Questions and answers of ChartQA; scores can be told apart by `human` and `augmented`.
+
+    Args:
+        root: The folder "ChartQA Dataset" (or one that holds it), with train, val and test, each with its two JSON
+            files and the folder png, from github.com/vis-nlp/ChartQA (GPL-3.0).
+        train_split, eval_split: Of train, val and test, or one kind of them, such as test_human; or slices and sums.
+    """
+
+    card: ClassVar[DataCard] = DataCard(
+        title="ChartQA",
+        homepage="https://github.com/vis-nlp/ChartQA",
+        licence="GPL-3.0",
+        counts={
+            "train_human": 7_398,
+            "train_augmented": 20_901,
+            "val_human": 960,
+            "val_augmented": 960,
+            "test_human": 1_250,
+            "test_augmented": 1_250,
+        },
+        counts_source="Masry et al., ChartQA (2022), table 2",
+    )
+
+    root: str
+    train_split: str = "train"
+    eval_split: str = "val"
+
+    def open(self, split: str) -> Source:
+        """Open a split or a sum of slices.
+
+        Raises:
+            ValueError: If a file is missing or is another one, or the split is not known.
+        """
+        return open_split(split, _SPLITS, self._open_one)
+
+    def _open_one(self, name: str) -> Source:
+        if name in _FOLDERS:
+            return open_split("+".join(f"{name}_{category}" for category in _CATEGORIES), _SPLITS, self._open_one)
+        root = existing_folder("dataset.root", Path(self.root))
+        folder, category = name.split("_")
+        place = first_folder(root, (folder, f"ChartQA Dataset/{folder}"))
+        path = find_annotations(root, f"{place}/{name}.json", self.card)
+        return _pack(path, partial(self._read, folder=f"{place}/png", category=category))
+
+    def _read(self, row: Row, place: RowPlace, *, folder: str, category: str) -> Sample:
+        name = f"{folder}/{read_text(row.get('imgname'), 'imgname', place)}"
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=(image_at(self.root, name, "imgname", place),),
+            question=read_text(row.get("query"), "query", place),
+            answers=(read_text(row.get("label"), "label", place),),
+            category=category,
+        )
+
+
+def _pack(path: Path, read: "partial[Sample]") -> RowSource:
+    # The authors give rows no id.
+    rows = [row | {"id": f"{path.stem}-{number}"} for number, row in enumerate(read_json_list(path))]
+    return pack_rows(rows, read=read, file=path.name, unit="row", id_key="id")

@@ -1,0 +1,75 @@
+"""DocVQA (Mathew et al., 2021): questions about scanned pages.
+
+    spdocvqa_qas/train_v1.0_withQT.json   {"data": [{"questionId": 337, "question": "what is the date?",
+                                            "image": "documents/xnbl0037_1.png", "answers": ["1/8/93"]}]}
+    spdocvqa_images/xnbl0037_1.png
+
+Earlier downloads have train/train_v1.0.json beside train/documents/xnbl0037_1.png; they are read, too.
+
+Source:
+    https://rrc.cvc.uab.es/?ch=17&com=tasks (fields, submission); big_vision datasets/docvqa/docvqa.py (0127fb6).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from datasets_adapters.paths import existing_folder
+from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.question_rows import first_folder, read_question
+from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
+from datasets_adapters.published.splits import open_split
+from datasets_adapters.rows import RowPlace, read_text
+from finetune.types import DataCard, Sample, Source, SubmissionFormat
+
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocVqa:
+    """Questions and answers of DocVQA's first task (one page each).
+
+    Args:
+        root: Folder with spdocvqa_qas and spdocvqa_images, unpacked from the downloads of "Single Page Document VQA" at
+            rrc.cvc.uab.es/?ch=17&com=downloads (with an account, under that page's terms).
+        train_split, eval_split: Of train, val and test, or slices and sums of them.
+    """
+
+    card: ClassVar[DataCard] = DataCard(
+        title="DocVQA",
+        homepage="https://rrc.cvc.uab.es/?ch=17&com=downloads",
+        licence="see the download page; pages are of the UCSF Industry Documents Library",
+        counts={"train": 39_463, "val": 5_349, "test": 5_188},
+        counts_source="Mathew et al., DocVQA (2021), section 3",
+    )
+    submission: ClassVar[SubmissionFormat] = SubmissionFormat(
+        id_key="questionId", answer_key="answer", server="https://rrc.cvc.uab.es/?ch=17&com=mymethods&task=1"
+    )
+
+    root: str
+    train_split: str = "train"
+    eval_split: str = "val"
+
+    def open(self, split: str) -> Source:
+        """Open a split or a sum of slices.
+
+        Raises:
+            ValueError: If a file is missing or is another one, or the split is not known.
+        """
+        return open_split(split, _SPLITS, self._open_one)
+
+    def _open_one(self, name: str) -> RowSource:
+        root = existing_folder("dataset.root", Path(self.root))
+        stems = (f"{name}_v1.0_withQT", f"{name}_v1.0")
+        path = find_annotations(
+            root, [f"{folder}{stem}.json" for folder in ("spdocvqa_qas/", f"{name}/", "") for stem in stems], self.card
+        )
+        folder = first_folder(root, ("spdocvqa_images", f"{name}/documents", "documents"))
+        read = partial(self._read, folder=folder)
+        return pack_rows(read_json_list(path, "data"), read=read, file=path.name, unit="question", id_key="questionId")
+
+    def _read(self, row: Row, place: RowPlace, *, folder: str) -> Sample:
+        name = f"{folder}/{read_text(row.get('image'), 'image', place).removeprefix('documents/')}"
+        image = image_at(self.root, name, "image", place)
+        return read_question(row, place, image=image, id_key="questionId")

@@ -1,0 +1,84 @@
+"""NLVR2 (Suhr et al., 2019): is a sentence true of two photographs?
+
+    nlvr2/data/train.json             {"identifier": "train-10171-0-0", "sentence", "label": "True", "directory": 49}
+    nlvr2/data/dev.json, test1.json   the same without "directory", one object a line
+    images/train/49/train-10171-0-img0.png and ...-img1.png: left and right
+    dev/dev-850-0-img0.png, test1/test1-0-1-img0.png
+
+The original's builder is not public; that its answers are the labels as they stand here, True and False, is assumed.
+
+Source:
+    lil-lab/nlvr, nlvr2/README.md and nlvr2/data; folders: dandelin/ViLT DATA.md and vilt/utils/write_nlvr2.py. Counts:
+    the files of dev and test1; train is what the 107,292 of the paper leave after both test sets.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from datasets_adapters.paths import existing_folder
+from datasets_adapters.published.files import find_annotations, read_json_lines
+from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
+from datasets_adapters.published.splits import open_split
+from datasets_adapters.rows import RowPlace, quote, read_text
+from finetune.types import DataCard, Sample, Source
+
+_FILES = {"train": "train", "dev": "dev", "test": "test1"}
+_KEPT = ("identifier", "sentence", "label", "directory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nlvr2:
+    """Sentences of NLVR2 with the left and the right image.
+
+    Args:
+        root: Folder with github.com/lil-lab/nlvr's folder nlvr2 (CC BY 4.0) and the images that its authors send for
+            research (forms linked there): images/train, dev and test1.
+        train_split, eval_split: Of train, dev and test (the public one, test1), or slices and sums of them.
+    """
+
+    card: ClassVar[DataCard] = DataCard(
+        title="NLVR2",
+        homepage="https://github.com/lil-lab/nlvr",
+        licence="sentences CC BY 4.0, images for research alone",
+        counts={"train": 86_373, "dev": 6_982, "test": 6_967},
+        counts_source="https://arxiv.org/abs/1811.00491",
+    )
+
+    root: str
+    train_split: str = "train"
+    eval_split: str = "dev"
+
+    def open(self, split: str) -> Source:
+        """Open a split or a sum of slices.
+
+        Raises:
+            ValueError: If a file is missing or is another one, or the split is not known.
+        """
+        return open_split(split, _FILES, self._open_one)
+
+    def _open_one(self, name: str) -> RowSource:
+        root = existing_folder("dataset.root", Path(self.root))
+        path = find_annotations(root, f"nlvr2/data/{_FILES[name]}.json", self.card)
+        rows = ({key: row[key] for key in _KEPT if key in row} for row in read_json_lines(path))
+        return pack_rows(rows, read=self._read, file=path.name, unit="sentence", id_key="identifier")
+
+    def _read(self, row: Row, place: RowPlace) -> Sample:
+        stem = _image_stem(row, place)
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=tuple(image_at(self.root, f"{stem}-img{side}.png", "identifier", place) for side in (0, 1)),
+            question=read_text(row.get("sentence"), "sentence", place),
+            answers=(read_text(row.get("label"), "label", place),),
+        )
+
+
+def _image_stem(row: Row, place: RowPlace) -> str:
+    """Return what the names of both images start with: split-set-pair, of split-set-pair-sentence."""
+    identifier = read_text(row.get("identifier"), "identifier", place)
+    pair, _, sentence = identifier.rpartition("-")
+    if not pair or not sentence:
+        place.refuse("identifier", "wrong-type", f"must be split-set-pair-sentence, got {quote(identifier)}")
+    split = pair.partition("-")[0]
+    return f"images/train/{row.get('directory')}/{pair}" if split == "train" else f"{split}/{pair}"

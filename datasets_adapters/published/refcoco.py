@@ -1,0 +1,195 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg (Yu et al., 2016; Mao et al., 2016): what people call one object of a photograph.
+
+    refcoco_unc.json         [{"ref_id", "ann_id", "image_id", "split": "testA", "sentences": [{"sent": "left dog"}]}]
+    refcoco/instances.json   COCO's {"images": […], "annotations": [{"id", "image_id", "segmentation", "bbox", …}]}
+    train2014/COCO_train2014_000000581857.jpg
+
+The authors publish the first as a pickle, refcoco/refs(unc).p; scripts/prepare_refcoco.py writes it down as JSON
+without loading it. The same holds for refcoco+ (unc) and refcocog (umd).
+
+train and val join the three: an image is a sample, with every object of it that any of the three refers to; train
+leaves out the images that one of the three keeps for evaluation. The other splits have a sample for each expression.
+
+Source:
+    https://github.com/lichengunc/refer, README.md and refer.py; big_vision datasets/refcoco/refcoco.py (0127fb6), which
+    takes `sent` and not `raw`, and the objects from COCO's instances_train2017.json: the same objects.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets_adapters.boxes import BadBoxes, BoxFormat
+from datasets_adapters.instances import read_own_box
+from datasets_adapters.masks import read_mask
+from datasets_adapters.paths import existing_folder, find_file
+from datasets_adapters.published.files import by_id, find_annotations, read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
+from datasets_adapters.published.splits import open_split
+from datasets_adapters.rows import RowPlace, read_size, read_text, read_texts
+from finetune.types import DataCard, ImageFile, Instance, Sample, Source
+
+# Each data set's folder, and how its authors divided it.
+_PARTS = {"refcoco": ("refcoco", "unc"), "refcocop": ("refcoco+", "unc"), "refcocog": ("refcocog", "umd")}
+_JOINED = ("train", "val")
+_FLAT = {
+    "refcoco": ("val", "testA", "testB"),
+    "refcocop": ("val", "testA", "testB"),
+    "refcocog": ("val", "test"),
+}
+_SPLITS = (*_JOINED, *(f"{part}_{split}" for part, splits in _FLAT.items() for split in splits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One data set: what is referred to, and the images and objects by id."""
+
+    references: Sequence[Mapping[str, Any]]
+    images: Mapping[Any, Mapping[str, Any]]
+    annotations: Mapping[Any, Mapping[str, Any]]
+
+
+_ReadPart = Callable[[str], _Part]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefCoco:
+    """Objects with masks and expressions; the category of a sample for evaluation is its split, such as refcocop_testA.
+
+    Args:
+        root: Folder with refcoco, refcoco+ and refcocog of the archives that github.com/lichengunc/refer leads to, the
+            JSON files that `python scripts/prepare_refcoco.py <root>` makes of them, and the folder train2014 of
+            images, from cocodataset.org/#download (expressions Apache 2.0, objects CC BY 4.0; images: Flickr's terms).
+        image_folder: Where instances.json's names of images start, seen from `root`.
+        train_split, eval_split: Of train and val, which join the three data sets, refcoco_val, refcoco_testA,
+            refcoco_testB, refcocop_val (RefCOCO+), refcocop_testA, refcocop_testB, refcocog_val and refcocog_test, or
+            slices and sums of them.
+    """
+
+    card: ClassVar[DataCard] = DataCard(
+        title="RefCOCO, RefCOCO+ and RefCOCOg",
+        homepage="https://github.com/lichengunc/refer and https://cocodataset.org/#download",
+        licence="expressions Apache 2.0, objects CC BY 4.0, images under Flickr's terms",
+        counts={"val": 2_738, "refcoco_val": 10_834, "refcoco_testA": 5_657, "refcoco_testB": 5_095},
+        counts_source="val: big_vision configs/proj/paligemma/transfers/refcoco_seg.py; the expressions of RefCOCO: "
+        "https://flageval.baai.ac.cn/docs/en/multimodal/Visual-Grounding",
+    )
+
+    root: str
+    image_folder: str = "train2014"
+    train_split: str = "train"
+    eval_split: str = "refcoco_val"
+
+    def open(self, split: str) -> Source:
+        """Open a split or a sum of slices.
+
+        Raises:
+            ValueError: If a file is missing or is another one, or the split is not known.
+        """
+        read_part = cache(self._read_part)
+        return open_split(split, _SPLITS, lambda name: self._open_one(name, read_part))
+
+    def _read_part(self, part: str) -> _Part:
+        root = existing_folder("dataset.root", Path(self.root))
+        folder, partition = _PARTS[part]
+        path = root / f"{folder}_{partition}.json"
+        if not path.is_file() and (root / folder / f"refs({partition}).p").is_file():
+            raise ValueError(f"dataset.root: {root} has no {path.name}: run python scripts/prepare_refcoco.py {root}")
+        path = find_annotations(root, path.name, self.card)
+        instances = find_annotations(root, f"{folder}/instances.json", self.card)
+        return _Part(
+            references=read_json_list(path),
+            images=by_id(read_json_list(instances, "images"), "id", instances),
+            annotations=by_id(read_json_list(instances, "annotations"), "id", instances),
+        )
+
+    def _open_one(self, name: str, read_part: _ReadPart) -> RowSource:
+        if name in _JOINED:
+            rows = _joined_rows(name, [read_part(part) for part in _PARTS])
+            return pack_rows(rows, read=self._read, file="refcoco", unit="image", id_key="key")
+        part, _, split = name.partition("_")
+        folder, partition = _PARTS[part]
+        rows = _flat_rows(name, split, read_part(part))
+        return pack_rows(rows, read=self._read, file=f"{folder}_{partition}.json", unit="expression", id_key="key")
+
+    def _read(self, row: Row, place: RowPlace) -> Sample:
+        size = read_size(row["image"], place)
+        if size is None:
+            place.refuse("width", "unknown-size", "is missing, as is height: copy instances.json again")
+        name = read_text(row["image"].get("file_name"), "file_name", place)
+        path = find_file(Path(self.root) / self.image_folder, name, "file_name", place)
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=(ImageFile(name=name, path=path),),
+            image_size=size,
+            instances=tuple(_read_object(one, size, place) for one in row["objects"]),
+            category=row["category"],
+            notes=place.notes,
+        )
+
+
+def _joined_rows(split: str, parts: Sequence[_Part]) -> Iterator[dict[str, Any]]:
+    """Yield an image with all that is referred to in it, in the order of the images' ids."""
+    kept = {ref.get("image_id") for part in parts for ref in part.references if ref.get("split") != "train"}
+    objects: dict[int, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    images: dict[int, Mapping[str, Any]] = {}
+    annotations: dict[int, Mapping[str, Any]] = {}
+    for part in parts:
+        for ref in part.references:
+            if ref.get("split") == split and (split != "train" or ref.get("image_id") not in kept):
+                image_id, annotation_id = ref["image_id"], ref["ann_id"]
+                images[image_id] = part.images.get(image_id, {})
+                annotations[annotation_id] = part.annotations.get(annotation_id, {})
+                objects[image_id][annotation_id] += _sentences(ref)
+    for image_id in sorted(objects):
+        found = [
+            _object(annotation_id, annotations[annotation_id], texts)
+            for annotation_id, texts in sorted(objects[image_id].items())
+        ]
+        yield {"key": str(image_id), "image": _image(images[image_id]), "objects": found, "category": None}
+
+
+def _flat_rows(name: str, split: str, part: _Part) -> Iterator[dict[str, Any]]:
+    """Yield each expression for its own object."""
+    for ref in part.references:
+        if ref.get("split") != split:
+            continue
+        annotation = part.annotations.get(ref.get("ann_id"), {})
+        for number, text in enumerate(_sentences(ref)):
+            yield {
+                "key": f"{name}/{ref.get('ref_id')}_{number}",
+                "image": _image(part.images.get(ref.get("image_id"), {})),
+                "objects": [_object(ref.get("ann_id"), annotation, [text])],
+                "category": name,
+            }
+
+
+def _sentences(ref: Mapping[str, Any]) -> list[object]:
+    return [sentence.get("sent") for sentence in ref.get("sentences", ())]
+
+
+def _image(image: Mapping[str, Any]) -> dict[str, object]:
+    return {key: image.get(key) for key in ("file_name", "height", "width")}
+
+
+def _object(identifier: object, annotation: Mapping[str, Any], texts: Sequence[object]) -> dict[str, object]:
+    kept = {key: annotation.get(key) for key in ("segmentation", "bbox")}
+    return {"id": identifier, "texts": list(dict.fromkeys(texts))} | kept
+
+
+def _read_object(row: Row, size: tuple[int, int], place: RowPlace) -> Instance:
+    """Read one object. COCO calls some of them crowds; who refers to one means it as one thing all the same."""
+    field_name = f"annotation {row['id']}"
+    if row["segmentation"] is None:
+        place.refuse(field_name, "missing-annotation", "is not in instances.json: are both files of one data set?")
+    expressions = read_texts(row["texts"], f"{field_name}.sent", place)
+    mask = read_mask(row["segmentation"], size, None, f"{field_name}.segmentation", place)
+    where = f"{field_name}.bbox"
+    box = read_own_box(row["bbox"], mask, BoxFormat.xywh_pixels, size, where, place, bad_boxes=BadBoxes.repair)
+    if box is None:
+        place.refuse(where, "empty-box", "covers nothing of the image: leave the object out")
+    return Instance(label=expressions[0], box=box, mask=mask, expressions=expressions)

@@ -1,0 +1,1 @@
+"""Runs beside the figures that the authors of PaliGemma reached on the same tasks."""
