@@ -73,6 +73,7 @@ def read_row(row: Mapping[str, object], rules: RowRules, origin: str) -> Sample:
         sample_id=place.sample_id,
         origin=origin,
         images=images,
+        frame_stride=rules.frame_stride if isinstance(row.get("frames"), str) else 1,
         image_size=size,
         instances=None if boxes is None else _read_boxes(boxes, row, rules, size, place),
         label_set=rules.label_set,
@@ -113,9 +114,9 @@ def _read_images(row: Mapping[str, object], rules: RowRules, place: RowPlace) ->
 
 
 def _read_names(value: object, field_name: str, rules: RowRules, place: RowPlace) -> list[str]:
-    """Return the names of a row's images, in order: of `frames`, every so many files of a folder."""
+    """Return the names of a row's images, in order: of `frames`, all files of a folder."""
     if field_name == "frames" and isinstance(value, str):
-        return find_frames(rules.image_folder, value, field_name, place)[:: rules.frame_stride]
+        return find_frames(rules.image_folder, value, field_name, place)
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         what = "a folder or a list of file names" if field_name == "frames" else "a file name or a list of them"

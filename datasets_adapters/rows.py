@@ -16,6 +16,8 @@ _LOCATION_TOKENS = re.compile(r"<(?P<kind>loc(?=[0-9]{4}>)|seg(?=[0-9]{3}>))(?P<
 # One that is not among these would be read letter by letter.
 _NUM_TOKENS = {"loc": 1024, "seg": 128}
 _LONGEST_QUOTE = 60
+# What run lengths can count, and more than any image has.
+_LONGEST_SIDE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,9 @@ def read_id(value: object, field_name: str, place: RowPlace) -> str:
 
 def _read_side(row: Mapping[str, object], name: str, place: RowPlace) -> int:
     side = row.get(name)
-    if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-        place.refuse(name, "wrong-type", f"must be a whole number of pixels above 0, got {quote(side)}")
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= _LONGEST_SIDE:
+        message = f"must be a whole number of pixels from 1 to {_LONGEST_SIDE}, got {quote(side)}"
+        place.refuse(name, "wrong-type", message)
     return side
 
 

@@ -21,6 +21,7 @@ from finetune.commands.preflight import (
     page_of,
     require_writable,
     require_writable_file,
+    warn_of_shared_rows,
 )
 from finetune.commands.run_identity import require_resumable, require_same_weights, run_folder
 from finetune.commands.stand_in import replacements, stand_in
@@ -67,6 +68,7 @@ def train(config: RunConfig, line: CommandLine) -> None:
     training = open_ingredients(config, lambda dataset: dataset.train_split)
     evaluation = open_ingredients(config, lambda dataset: dataset.eval_split, is_asked=True)
     check_training(config, training, evaluation)
+    warn_of_shared_rows(config)
     require_writable(run_folder(config), "runs")
     from finetune.commands.training import train as start
 

@@ -98,6 +98,8 @@ class DataSettings:
         max_text_tokens: Longest prefix + newline + suffix + EOS, in tokens; BOS is not counted.
         num_images: Images of every example: a row with more shows its first ones, a row with fewer begins again from
             its first; None: as many as each row has.
+        random_start: Whether training shows a video that has more than num_images frames, at the data set's stride,
+            from a random one on; an evaluation begins with the first.
         max_images: Without num_images, a row with more is a bad sample: every image is memory and tokens of its own.
         row_tokens: None: one example a row. A number: pack whole examples into rows of so many tokens.
         keep_images_together: Whether the examples of one image follow one another in the training order, so that what
@@ -119,6 +121,7 @@ class DataSettings:
     max_text_tokens: int = 128
     on_overlong: OnOverlong = OnOverlong.refuse
     num_images: int | None = None
+    random_start: bool = False
     max_images: int = 64
     row_tokens: int | None = None
     keep_images_together: bool = False
@@ -135,6 +138,12 @@ class DataSettings:
         at_least("max_text_tokens", self.max_text_tokens, 2)
         if self.num_images is not None:
             at_least("num_images", self.num_images, 1)
+        elif self.random_start:
+            raise ValueError("random_start=true needs num_images: how many frames of a video are shown")
+        if self.random_start and self.feature_cache is not None:
+            raise ValueError(
+                "feature_cache keeps the frames that are shown, which random_start=true changes: choose one"
+            )
         at_least("max_images", self.max_images, 1)
         if self.row_tokens is not None:
             at_least("row_tokens", self.row_tokens, 1)

@@ -1,4 +1,4 @@
-"""Which expressions name one object of an image, and no other."""
+"""Which expressions name which object of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from finetune.types import Instance, Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """An expression, and the one object that it names."""
+    """An expression, and the object that it names."""
 
     expression: str
     target: Instance
@@ -20,8 +20,10 @@ class Named:
         return Instance(label=self.expression, box=target.box, mask=target.mask, is_crowd=target.is_crowd)
 
 
-def named_alone(sample: Sample) -> list[Named]:
+def named_objects(sample: Sample, *, shared: bool = False) -> list[Named]:
     """Return every expression that names one object, each once, in the order of the annotation; no crowds.
+
+    With `shared` also those that name several, once for each of them.
 
     An expression that was written for an object is believed, unless it was also written for another. An object without
     one is named by its label, if nothing else in the image answers to that. An object may be annotated several times,
@@ -35,7 +37,7 @@ def named_alone(sample: Sample) -> list[Named]:
     return [
         Named(expression=name, target=one)
         for (name, _), one in owners.items()
-        if not one.is_crowd and len({identity(rival) for rival in _rivals(name, one, instances)}) == 1
+        if not one.is_crowd and (shared or len({identity(rival) for rival in _rivals(name, one, instances)}) == 1)
     ]
 
 

@@ -6,6 +6,7 @@ Which words name an object: its expressions where somebody wrote some, or else i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 
 import numpy as np
@@ -16,22 +17,41 @@ from finetune.tokens.objects import SpokenMask, format_mask, parse_mask
 from finetune.tokens.segmentation import CodecChoice, choose_codec
 from finetune.tokens.template import check_template, uses
 from finetune.types import Example, Instance, Metric, Prediction, Sample
-from recipes.expressions import Named, expressions_of, identity, named_alone
+from recipes.expressions import Named, expressions_of, identity, named_objects
 from recipes.mask_words import MissingMasks, check_masks, is_sayable, read_masks, say_masks
 from recipes.missing import missing_annotation
 from recipes.object_lists import bad
+from recipes.turns import in_turn
 from recipes.wording import ready_made, say
+
+
+class TargetChoice(Enum):
+    """Which object of an image is asked for: a new draw each time, or each one in its turn."""
+
+    random = "random"
+    cycle = "cycle"
+
+
+class SharedExpressions(Enum):
+    """What becomes of an expression that several objects of one image share."""
+
+    leave_out = "leave_out"
+    keep = "keep"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferringSegmentation:
-    """One expression, one mask. In training an image gives one object, drawn each time, and one of its expressions.
+    """One expression, one mask. In training an image gives one object each time, and one of its expressions, drawn.
 
-    An expression that two objects of an image share names neither, and is not asked for. In an evaluation every
-    expression is a sample of its own. A ready-made prefix is the expression for the one object of its sample.
+    In an evaluation every expression is a sample of its own. A ready-made prefix is the expression for the one object
+    of its sample.
 
     Args:
         prefix: What the model is asked; {expression} is filled in.
+        target: Which of an image's objects a training example asks for: one drawn each time, or each one once before
+            any comes again, as the original has it.
+        shared_expressions: Whether an expression that several objects of an image share, and that tells none of them
+            from the others, is left out, or kept for each of them, as the original does.
         leave_out_unnamed: Whether images in which no expression names one object are left out, for which every row is
             read once before training; false saves that, and such an image is a bad sample.
         missing_masks: Whether objects without a mask refuse their sample, or are left out.
@@ -42,6 +62,8 @@ class ReferringSegmentation:
     """
 
     prefix: str = "{expression}"
+    target: TargetChoice = TargetChoice.random
+    shared_expressions: SharedExpressions = SharedExpressions.leave_out
     leave_out_unnamed: bool = True
     missing_masks: MissingMasks = MissingMasks.refuse
     mask_codec: str | None = None
@@ -91,7 +113,7 @@ class ReferringSegmentation:
         # Every label of the split, in every one of its samples, would be a lot to carry for nothing.
         return tuple(
             replace(sample, sample_id=f"{sample.sample_id}/{number}", instances=(named.alone,), label_set=())
-            for number, named in enumerate(_sayable(sample))
+            for number, named in enumerate(self._sayable(sample))
         )
 
     def reference(self, sample: Sample) -> str:
@@ -116,6 +138,12 @@ class ReferringSegmentation:
         """Return the original's scores of referring expressions."""
         return {"referring": told_apart(partial(ReferringScores, self._truth_of), self.categories)}
 
+    def _sayable(self, sample: Sample) -> list[Named]:
+        """Return the expressions whose object has a mask that can be said, in the order of the annotation."""
+        is_shared = self.shared_expressions is SharedExpressions.keep
+        found = named_objects(sample, shared=is_shared)
+        return [named for named in found if named.target.mask and is_sayable(sample, named.target)]
+
     def _draw(self, sample: Sample, rng: np.random.Generator) -> Named:
         """Draw an object, then one of its expressions."""
         if sample.instances is None:
@@ -129,14 +157,17 @@ class ReferringSegmentation:
                 "out beforehand"
             )
             raise bad(sample, "boxes", "no-target", message)
-        expressions = list(objects.values())[int(rng.integers(len(objects)))]
+        options = list(objects.values())
+        expressions = (
+            in_turn(options, sample) if self.target is TargetChoice.cycle else options[int(rng.integers(len(options)))]
+        )
         return expressions[int(rng.integers(len(expressions)))]
 
     def _named(self, sample: Sample) -> list[Named]:
         """Return what can be asked for."""
         check_masks(sample, self.missing_masks)
         if sample.prefix is None:
-            return _sayable(sample)
+            return self._sayable(sample)
         wanted = [one for one in sample.instances or () if not one.is_crowd]
         if len(wanted) > 1:
             message = f"a ready-made prefix names one object, and there are {len(wanted)}: leave the others out"
@@ -157,7 +188,7 @@ class ReferringSegmentation:
 
     def _expression_of(self, sample: Sample) -> str:
         """Return what the prefix asked for, without the words around it."""
-        expressions = [named.expression for named in _sayable(sample)]
+        expressions = [named.expression for named in self._sayable(sample)]
         if sample.prefix is None:
             return expressions[0] if expressions else ""
         asked = {self.prefix.format(expression=expression): expression for expression in expressions}
@@ -174,18 +205,13 @@ class ReferringSegmentation:
         """Keep what cannot be read or is not annotated as well, so that it is refused by name."""
         if sample.prefix is not None or sample.suffix is not None or sample.instances is None:
             return True
-        return bool(_sayable(sample)) or (self.missing_masks is MissingMasks.refuse and _lacks_mask(sample))
+        return bool(self._sayable(sample)) or (self.missing_masks is MissingMasks.refuse and _lacks_mask(sample))
 
     def _notes(self, sample: Sample) -> dict[str, int]:
         if sample.prefix is not None:
             return ready_made(sample)
-        num_left = sum(len(expressions_of(one)) for one in sample.instances or ()) - len(_sayable(sample))
+        num_left = sum(len(expressions_of(one)) for one in sample.instances or ()) - len(self._sayable(sample))
         return {"expressions that name no one object with a mask": num_left} if num_left else {}
-
-
-def _sayable(sample: Sample) -> list[Named]:
-    """Return the expressions whose object has a mask that can be said, in the order of the annotation."""
-    return [named for named in named_alone(sample) if named.target.mask and is_sayable(sample, named.target)]
 
 
 def _lacks_mask(sample: Sample) -> bool:

@@ -1,12 +1,15 @@
-"""Which of several wordings has its turn: each one comes once before any comes again, as a sample is visited."""
+"""Which of several wordings or objects has its turn, as a sample is visited: each comes once before any comes again."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from finetune.data.order import position_to_index, stable_hash
 from finetune.types import Sample
 
+T = TypeVar("T")
 
-def in_turn(options: Sequence[str], sample: Sample) -> str:
+
+def in_turn(options: Sequence[T], sample: Sample) -> T:
     """Return the option of this visit: over as many visits as there are options each comes once, in shuffled order.
 
     Every round has an order of its own. It follows from `sample_id` and `visit` alone, so that a resumed run goes on

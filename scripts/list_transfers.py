@@ -3,19 +3,19 @@
 python scripts/list_transfers.py
 """
 
-import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any
 
-import yaml
+from hydra import compose, initialize_config_module
 
+from finetune.config.parse import parse
+from finetune.config.register import register
 from finetune.leaderboard.figures import Figure, published
-from finetune.types import DataCard, Published
+from finetune.published import DataCard, Published
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "transfers.md"
-_DATASETS = REPOSITORY / "conf" / "dataset"
 # Test sets by language would fill the page.
 _MOST_SPLITS = 9
 _HEAD = """# The paper's transfers
@@ -30,7 +30,8 @@ download, and with `dataset.root=<folder>` counts what lies there. `python scrip
 def page() -> str:
     """Return the page's text."""
     datasets = _golden().transfers()
-    cards = {name: card for name, dataset in datasets.items() if (card := _card_of(dataset)) is not None}
+    register("train")
+    cards = {name: card for name in datasets if (card := _card_of(name)) is not None}
     data = [
         f"| `{name}` | [{card.title}]({card.homepage.split(' ')[0]}) | {card.licence} | {_counted(card)} |"
         for name, card in cards.items()
@@ -83,12 +84,11 @@ def _cell(figure: Figure, model: str, side: int) -> str:
     return "" if value is None else f"{value:g}"
 
 
-def _card_of(dataset: str) -> DataCard | None:
-    target = yaml.safe_load((_DATASETS / f"{dataset}.yaml").read_text(encoding="utf-8"))["_target_"]
-    module, _, name = target.rpartition(".")
-    # A card may depend on the data set's settings; nothing is read before a split is opened.
-    dataset_of_somebody = getattr(importlib.import_module(module), name)(root="given")
-    return dataset_of_somebody.card if isinstance(dataset_of_somebody, Published) else None
+def _card_of(name: str) -> DataCard | None:
+    """Return the card as the experiment's settings have it: some leave rows out."""
+    with initialize_config_module("conf", version_base="1.3"):
+        dataset = parse(compose("train", [f"experiment={name}", "dataset.root=given"])).dataset
+    return dataset.card if isinstance(dataset, Published) else None
 
 
 def _golden() -> Any:

@@ -2,10 +2,10 @@
 
     python scripts/regenerate_golden.py [experiment ...]
 
-A file holds the settings that differ from those of a plain `finetune train`, and at each further resolution what
-differs from the first; and of the first three samples of the test asset the prefix, the suffix, and every token with
-its mask: "." where attention is full and no loss falls, "s" where attention is causal and loss falls. The tokens are
-the tiny model's.
+A file holds every setting that decides what is learnt and how it is scored, and at each further resolution what differs
+from the first; and of the first three samples of the test asset the images that are shown, the prefix, the suffix, and
+every token with its mask: "." where attention is full and no loss falls, "s" where attention is causal and loss falls.
+The tokens are the tiny model's.
 """
 
 import json
@@ -37,8 +37,12 @@ _OTHER_DATASETS = ("voc", "scenes")
 _SIDES = (224, 448, 896)
 _NUM_SAMPLES = 3
 _LIST, _BREAK = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]"), re.compile(r"\n\s*")
-# Paths and names, not settings of the task.
-_LEFT_OUT = ("dataset.root", "model.variant", "name")
+_SECTIONS = (
+    *("model", "peft", "dataset", "recipe", "optimizer", "schedule", "freeze", "learning_rates", "data", "training"),
+    *("evaluation", "checkpoint"),
+)
+# The user's folder, and what the resolution is called by.
+_LEFT_OUT = ("dataset.root", "model.variant")
 
 
 def transfers() -> dict[str, str]:
@@ -51,11 +55,10 @@ def golden(name: str, dataset: str) -> dict[str, Any]:
     """Return the content of one experiment's file."""
     register("train")
     with initialize_config_module("conf", version_base="1.3"):
-        default = _flat(parse(compose("train")))
         sides = {side: settings for side in _SIDES if (settings := _settings_at(name, side)) is not None}
         tiny = parse(compose("train", [f"experiment={name}", "model=tiny", f"dataset.root={ASSETS / dataset}"]))
     first_side, first = next(iter(sides.items()))
-    settings = {str(first_side): _difference(first, default)}
+    settings = {str(first_side): first}
     settings |= {str(side): _difference(other, first) for side, other in sides.items() if side != first_side}
     return {"settings": settings, "samples": _samples(tiny)}
 
@@ -80,7 +83,8 @@ def _flat(config: RunConfig) -> dict[str, Any]:
     settings = plain(config)
     names = dotted_names(settings)
     leaves = [name for name in names if not any(other.startswith(f"{name}.") for other in names)]
-    return {name: _at(settings, name) for name in leaves if name not in _LEFT_OUT}
+    wanted = [name for name in leaves if name.partition(".")[0] in _SECTIONS and name not in _LEFT_OUT]
+    return {name: _at(settings, name) for name in wanted}
 
 
 def _at(settings: Any, name: str) -> Any:
@@ -90,7 +94,7 @@ def _at(settings: Any, name: str) -> Any:
 
 
 def _difference(settings: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in base or base[name] != value}
+    return {name: value for name, value in settings.items() if base.get(name) != value}
 
 
 def _samples(config: RunConfig) -> list[dict[str, Any]]:
@@ -107,7 +111,7 @@ def _samples(config: RunConfig) -> list[dict[str, Any]]:
     return [
         {
             "sample_id": one.sample.sample_id,
-            "images": len(one.example.images),
+            "images": [image.name for image in one.example.images],
             "prefix": one.example.prefix,
             "suffix": one.example.suffix,
             **_masked(one.tokenized, inputs.tokenizer),

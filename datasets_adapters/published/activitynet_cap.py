@@ -16,22 +16,17 @@ Source:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_object
+from datasets_adapters.published.files import read_json_object
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
-from datasets_adapters.published.videos import Segment, sampled_frames, with_frames
+from datasets_adapters.published.videos import PublishedVideos, Segment
 from datasets_adapters.rows import RowPlace, quote, read_number, read_text
-from finetune.settings import at_least
-from finetune.types import DataCard, Sample, Source
-
-_SPLITS = ("train", "val_1", "val_2")
+from finetune.published import DataCard
+from finetune.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActivitynetCap:
+class ActivitynetCap(PublishedVideos):
     """Events of ActivityNet Captions, one row each.
 
     Args:
@@ -39,48 +34,35 @@ class ActivitynetCap:
             cs.stanford.edu/people/ranjaykrishna/densevid (for research; videos: activity-net.org/download.html), and
             frames/v_<id>/ for each video: ffmpeg -i v_<id>.mp4 -fps_mode passthrough -q:v 2 frames/v_<id>/%06d.jpg
         train_split, eval_split: Of train, val_1 and val_2, or slices and sums of them.
-        frame_stride: Of an event's frames, take the first one and every so many after it.
-        skip_missing_videos: Leave out events whose video has no folder of frames: many can no longer be had.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="ActivityNet Captions",
         homepage="https://cs.stanford.edu/people/ranjaykrishna/densevid/",
         licence="for research, videos under YouTube's terms",
         counts={"train": 37_421, "val_1": 17_505, "val_2": 17_031},
         counts_source="the files of that page, as those who read them count",
     )
+    splits = ("train", "val_1", "val_2")
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "val_1"
-    frame_stride: int = 1
-    skip_missing_videos: bool = False
-
-    def __post_init__(self) -> None:
-        at_least("frame_stride", self.frame_stride, 1)
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
 
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"{name}.json", self.card)
-        rows: list[Row] = [row for key, value in read_json_object(path).items() for row in _events(key, value, path)]
-        rows = with_frames(rows, root) if self.skip_missing_videos else rows
-        return pack_rows(rows, read=self._read, file=path.name, unit="event", id_key="id")
+        path = self.annotations(f"{name}.json")
+        rows = [row for key, value in read_json_object(path).items() for row in _events(key, value, path)]
+        return pack_rows(self.shown(rows, path), read=self._read, file=path.name, unit="event", id_key="id")
 
     def _read(self, row: Row, place: RowPlace) -> Sample:
         segment = _segment(row["times"], row["duration"], place)
-        images = sampled_frames(Path(self.root), row["video"], place, stride=self.frame_stride, segment=segment)
+        images = self.frames(row["video"], place, segment=segment)
         caption = read_text(row["sentence"], "sentences", place).strip()
         return Sample(
-            sample_id=place.sample_id, origin=place.origin, images=images, captions=(caption,), notes=place.notes
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=images,
+            frame_stride=self.frame_stride,
+            captions=(caption,),
+            notes=place.notes,
         )
 
 

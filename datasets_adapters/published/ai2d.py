@@ -14,24 +14,25 @@ Source:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from datasets_adapters.paths import existing_file, existing_folder, find_file
+from datasets_adapters.paths import existing_file
+from datasets_adapters.published.base import PublishedDataset
 from datasets_adapters.published.diagram_letters import letters_of, painted
-from datasets_adapters.published.files import find_annotations, read_json_object
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.files import read_json_object, read_plain_text
+from datasets_adapters.published.objects import is_object_of_objects
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, quote, read_flag, read_text, read_texts
-from finetune.types import DataCard, ImageReference, Sample, Source
+from finetune.published import DataCard
+from finetune.types import ImageReference, Sample
 
-_SPLITS = ("train", "test")
 _FOLDER = "ai2d"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ai2d:
+class Ai2d(PublishedDataset):
     """Questions of AI2D with their choices.
 
     Args:
@@ -43,32 +44,23 @@ class Ai2d:
         train_split, eval_split: Of train and test, or slices and sums of them, such as train[:-1024].
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="AI2D",
         homepage="https://prior.allenai.org/projects/diagram-understanding",
         licence="see the download page; images are of their publishers",
         counts={"test": 3_088},
         counts_source="https://huggingface.co/datasets/lmms-lab/ai2d",
     )
+    splits = ("train", "test")
 
-    root: str
     font: str | None = None
-    train_split: str = "train"
     eval_split: str = "test"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
+        root = self.folder
         if self.font is not None:
             existing_file("dataset.font", root / self.font)
-        ids = find_annotations(root, "ai2d_test_ids.csv", self.card).read_text(encoding="utf-8").split()
+        ids = read_plain_text(self.annotations("ai2d_test_ids.csv")).split()
         files = sorted((root / _FOLDER / "questions").glob("*.json"), key=_number_first)
         if not files:
             raise ValueError(
@@ -80,9 +72,10 @@ class Ai2d:
         return pack_rows(rows, read=self._read, file=f"{_FOLDER}/questions", unit="question", id_key="questionId")
 
     def _read(self, row: Row, place: RowPlace) -> Sample:
+        place = replace(place, origin=f"{_FOLDER}/questions/{row['file']}: question {place.sample_id}")
         choices = read_texts(row.get("answerTexts"), "answerTexts", place)
         right = row.get("correctAnswer")
-        if not isinstance(right, int) or not 0 <= right < len(choices):
+        if isinstance(right, bool) or not isinstance(right, int) or not 0 <= right < len(choices):
             message = f"must be a whole number from 0 to {len(choices) - 1}, got {quote(right)}"
             place.refuse("correctAnswer", "no-such-choice", message)
         return Sample(
@@ -95,16 +88,18 @@ class Ai2d:
         )
 
     def _image(self, row: Row, place: RowPlace) -> ImageReference:
-        root, name = Path(self.root), read_text(row.get("imageName"), "imageName", place)
-        image = image_at(self.root, f"{_FOLDER}/images/{name}", "imageName", place)
+        name = read_text(row.get("imageName"), "imageName", place)
+        image = self.image(f"{_FOLDER}/images/{name}", "imageName", place)
         if not read_flag(row.get("abcLabel"), "abcLabel", place):
             return image
-        path = find_file(root, f"{_FOLDER}/annotations/{name}.json", "abcLabel", place)
+        path = self.file(f"{_FOLDER}/annotations/{name}.json", "abcLabel", place)
         try:
             annotations = read_json_object(path)
         except ValueError as error:
             place.refuse("abcLabel", "unreadable-annotations", str(error))
-        return painted(image, letters_of(annotations, place), None if self.font is None else root / self.font)
+        return painted(
+            image, letters_of(annotations, place), None if self.font is None else Path(self.root) / self.font
+        )
 
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:
@@ -115,10 +110,10 @@ def _questions(path: Path) -> Iterator[dict[str, Any]]:
     """
     diagram = read_json_object(path)
     questions = diagram.get("questions")
-    if not isinstance(questions, dict) or not all(isinstance(one, dict) for one in questions.values()):
+    if not is_object_of_objects(questions):
         raise ValueError(f"{path}: questions must be an object of objects; is it another file?")
     for text, question in questions.items():
-        yield question | {"question": text, "imageName": diagram.get("imageName")}
+        yield question | {"file": path.name, "question": text, "imageName": diagram.get("imageName")}
 
 
 def _image_id(path: Path) -> str:

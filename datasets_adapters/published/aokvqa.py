@@ -14,17 +14,14 @@ Source:
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, quote, read_flag, read_text, read_texts
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
-_SPLITS = ("train", "val", "test")
 _HIDDEN = "test"
 
 
@@ -36,7 +33,7 @@ class AokvqaSetting(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aokvqa:
+class Aokvqa(PublishedDataset):
     """Questions of A-OKVQA in one of its two settings.
 
     With direct answers, scores can be told apart by `ordinary` and `difficult`: the authors' own score is that of the
@@ -49,7 +46,7 @@ class Aokvqa:
         setting: direct_answer gives the ten answers, multiple_choice the choices and the right one.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="A-OKVQA",
         homepage="https://github.com/allenai/aokvqa",
         licence="annotations Apache 2.0, images under Flickr's terms",
@@ -57,9 +54,6 @@ class Aokvqa:
         counts_source="https://huggingface.co/datasets/HuggingFaceM4/A-OKVQA",
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
     setting: AokvqaSetting = AokvqaSetting.direct_answer
 
     @property
@@ -72,17 +66,8 @@ class Aokvqa:
             advice="one file may hold both settings: merge the two files question by question",
         )
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"aokvqa_v1p0_{name}.json", self.card)
+        path = self.annotations(f"aokvqa_v1p0_{name}.json")
         rows = [
             row | {"image": f"{name}2017/{row.get('image_id')!s:0>12}.jpg", "is_hidden": name == _HIDDEN}
             for row in read_json_list(path)
@@ -94,7 +79,7 @@ class Aokvqa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, row["image"], "image_id", place),),
+            images=(self.image(row["image"], "image_id", place),),
             question=read_text(row.get("question"), "question", place),
             answers=() if row["is_hidden"] else self._answers(row, place),
             choices=() if is_direct else _choices(row, place),

@@ -11,15 +11,15 @@ Source:
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
 from datasets_adapters.published.question_rows import first_folder
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample, Source
 
 _FOLDERS = ("train", "val", "test")
 _CATEGORIES = ("human", "augmented")
@@ -27,7 +27,7 @@ _SPLITS = (*_FOLDERS, *(f"{folder}_{category}" for folder in _FOLDERS for catego
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChartQa:
+class ChartQa(PublishedDataset):
     """Questions and answers of ChartQA; scores can be told apart by `human` and `augmented`.
 
     Args:
@@ -36,7 +36,7 @@ class ChartQa:
         train_split, eval_split: Of train, val and test, or one kind of them, such as test_human; or slices and sums.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="ChartQA",
         homepage="https://github.com/vis-nlp/ChartQA",
         licence="GPL-3.0",
@@ -50,26 +50,14 @@ class ChartQa:
         },
         counts_source="Masry et al., ChartQA (2022), table 2",
     )
-
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
+    splits = _SPLITS
 
     def _open_one(self, name: str) -> Source:
         if name in _FOLDERS:
             return open_split("+".join(f"{name}_{category}" for category in _CATEGORIES), _SPLITS, self._open_one)
-        root = existing_folder("dataset.root", Path(self.root))
         folder, category = name.split("_")
-        place = first_folder(root, (folder, f"ChartQA Dataset/{folder}"))
-        path = find_annotations(root, f"{place}/{name}.json", self.card)
+        place = first_folder(self.folder, (folder, f"ChartQA Dataset/{folder}"))
+        path = self.annotations(f"{place}/{name}.json")
         return _pack(path, partial(self._read, folder=f"{place}/png", category=category))
 
     def _read(self, row: Row, place: RowPlace, *, folder: str, category: str) -> Sample:
@@ -77,7 +65,7 @@ class ChartQa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, name, "imgname", place),),
+            images=(self.image(name, "imgname", place),),
             question=read_text(row.get("query"), "query", place),
             answers=(read_text(row.get("label"), "label", place),),
             category=category,

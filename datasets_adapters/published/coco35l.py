@@ -13,21 +13,20 @@ Source:
     lines. big_vision datasets/coco35l/coco35l.py (0127fb6): English, and image_id up to its underscore as COCO's id.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
+from datasets_adapters.paths import find_file
+from datasets_adapters.published.base import PublishedDataset
 from datasets_adapters.published.caption_lines import CaptionLines, index_captions
-from datasets_adapters.published.files import find_annotations
 from datasets_adapters.published.languages import COCO_LANGUAGES
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_texts
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import ImageFile, Sample, Source
 
 _WHOLE = ("train", "dev")
-_SPLITS = (*_WHOLE, *(f"{split}_{language}" for split in _WHOLE for language in COCO_LANGUAGES))
 _NUM_IMAGES = {"train": 113_287, "dev": 5_000}
 _SOURCE_LANGUAGE, _ITS_LINES = "en", "de"
 _TRANSLATED = tuple(language for language in COCO_LANGUAGES if language != _SOURCE_LANGUAGE)
@@ -35,7 +34,7 @@ _FOLDERS = ("train2014", "val2014")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coco35l:
+class Coco35l(PublishedDataset):
     """Captions in 35 languages; each language of an image is a sample, told apart by its code.
 
     Args:
@@ -47,7 +46,7 @@ class Coco35l:
             each, such as dev_en, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="COCO-35L",
         homepage="https://google.github.io/crossmodal-3600 and https://cocodataset.org/#download",
         licence="captions CC BY 4.0, images under Flickr's terms",
@@ -55,25 +54,19 @@ class Coco35l:
         | {f"{split}_{language}": number for split, number in _NUM_IMAGES.items() for language in COCO_LANGUAGES},
         counts_source="https://google.github.io/crossmodal-3600: the release's numbers of lines, five to an image",
     )
+    splits = (*_WHOLE, *(f"{split}_{language}" for split in _WHOLE for language in COCO_LANGUAGES))
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "dev"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices. The file of a split is read through once, which takes a while.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
+    def _opener(self) -> Callable[[str], Source]:
+        # Read through once for all languages of a split, which takes a while.
         lines = cache(self._index)
-        return open_split(split, _SPLITS, lambda name: self._open_one(name, lines(name.partition("_")[0])))
+        return lambda name: self._open_split(name, lines(name.partition("_")[0]))
 
     def _index(self, split: str) -> CaptionLines:
-        root = existing_folder("dataset.root", Path(self.root))
-        return index_captions(find_annotations(root, f"coco_mt_{split}.jsonl", self.card), _TRANSLATED)
+        return index_captions(self.annotations(f"coco_mt_{split}.jsonl"), _TRANSLATED)
 
-    def _open_one(self, name: str, lines: CaptionLines) -> "Coco35lSource":
+    def _open_split(self, name: str, lines: CaptionLines) -> "Coco35lSource":
         _, _, language = name.partition("_")
         return Coco35lSource(lines=lines, root=Path(self.root), languages=(language,) if language else COCO_LANGUAGES)
 

@@ -8,27 +8,25 @@ Source:
     https://cs.stanford.edu/people/karpathy/deepimagesent/; the fields as loaders of the file read them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import Row, RowSource, pack_rows, texts_under
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, public_id, texts_under
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample, Source
 
 _FILE = "dataset_coco.json"
-_SPLITS = ("train", "restval", "val", "test")
 # The words of each caption, apart, would take up most of the room.
 _KEPT = ("cocoid", "filepath", "filename", "sentences")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CocoCaptions:
+class CocoCaptions(PublishedDataset):
     """Captions of COCO's photographs of 2014, in Karpathy's split.
 
     Args:
@@ -38,32 +36,23 @@ class CocoCaptions:
         train_split, eval_split: Of train, restval, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="COCO captions in Karpathy's split",
         homepage="https://cs.stanford.edu/people/karpathy/deepimagesent/ and https://cocodataset.org/#download",
         licence="captions CC BY 4.0, images under Flickr's terms",
         counts={"train": 82_783, "restval": 30_504, "val": 5_000, "test": 5_000},
         counts_source="https://www.tensorflow.org/datasets/catalog/coco_captions",
     )
+    splits = ("train", "restval", "val", "test")
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If the file is missing or is another one, or the split is not known.
-        """
+    def _opener(self) -> Callable[[str], Source]:
         images = cache(self._read_images)
-        return open_split(split, _SPLITS, lambda name: self._open_one(name, images()))
+        return lambda name: self._open_split(name, images())
 
     def _read_images(self) -> Sequence[Mapping[str, Any]]:
-        root = existing_folder("dataset.root", Path(self.root))
-        return read_json_list(find_annotations(root, _FILE, self.card), "images")
+        return read_json_list(self.annotations(_FILE), "images")
 
-    def _open_one(self, name: str, images: Sequence[Mapping[str, Any]]) -> RowSource:
+    def _open_split(self, name: str, images: Sequence[Mapping[str, Any]]) -> RowSource:
         rows = [{key: row.get(key) for key in _KEPT} for row in images if row.get("split") == name]
         for row in rows:
             if isinstance(row["sentences"], list):
@@ -76,7 +65,7 @@ class CocoCaptions:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(Path(self.root), name, "filename", place)),),
+            images=(self.image(name, "filename", place),),
             captions=texts_under(row["sentences"], "raw", "sentences", place),
-            public_id=row["cocoid"],
+            public_id=public_id(row, "cocoid", place),
         )

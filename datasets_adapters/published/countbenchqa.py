@@ -13,16 +13,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from PIL import Image
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_id, read_text
-from finetune.types import IMAGE_FORMATS, DataCard, ImageBytes, Sample, Source
+from finetune.published import DataCard
+from finetune.types import IMAGE_FORMATS, ImageBytes, Sample
 
 _PICTURES = "train-00000-of-00001-cf54c241ba947306.parquet"
 _QUESTIONS = "countbench_paired_questions.json"
@@ -30,7 +29,7 @@ _SPLIT = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountBenchQa:
+class CountBenchQa(PublishedDataset):
     """Questions and counts of CountBenchQA.
 
     Args:
@@ -40,30 +39,21 @@ class CountBenchQa:
         train_split, eval_split: The one split, test, or slices of it. It is not for training.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="CountBenchQA",
         homepage="https://huggingface.co/datasets/nielsr/countbench",
         licence="questions Apache 2.0, pictures without a stated licence",
         counts={_SPLIT: 490},
         counts_source="big_vision datasets/countbenchqa/countbenchqa.py: 491 pictures, one of them without colours",
     )
+    splits = (_SPLIT,)
 
-    root: str
     train_split: str = _SPLIT
     eval_split: str = _SPLIT
 
-    def open(self, split: str) -> Source:
-        """Open the split or a slice of it.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, (_SPLIT,), self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        pictures = find_annotations(root, (_PICTURES, f"data/{_PICTURES}"), self.card)
-        questions_path = find_annotations(root, _QUESTIONS, self.card)
+        pictures = self.annotations((_PICTURES, f"data/{_PICTURES}"))
+        questions_path = self.annotations(_QUESTIONS)
         questions = [row.get("question") for row in read_json_list(questions_path)]
         found = _read_parquet(pictures)
         if len(questions) != len(found):
@@ -71,7 +61,8 @@ class CountBenchQa:
         kept = {index: data for index, (_, data) in enumerate(found) if data is not None and _is_coloured(data)}
         rows = [{"index": index, "number": found[index][0], "question": questions[index]} for index in kept]
         reader = _Reader(file=pictures.name, pictures=kept)
-        return pack_rows(rows, read=reader, file=pictures.name, unit="row", id_key="index")
+        files = f"{questions_path.name} and {pictures.name}"
+        return pack_rows(rows, read=reader, file=files, unit="row", id_key="index")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +90,17 @@ def _read_parquet(path: Path) -> list[tuple[object, bytes | None]]:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     try:
-        table = pyarrow.parquet.read_table(path, columns=["number", "image"])
-        numbers, images = (table.column(name).to_pylist() for name in ("number", "image"))
+        table = pyarrow.parquet.read_table(path, columns=["number", "image"]).flatten()
+        numbers, images = (table.column(name).to_pylist() for name in ("number", "image.bytes"))
     except (pyarrow.ArrowException, KeyError) as error:
         raise ValueError(f"{path} is no parquet file with number and image: {error}") from error
-    return [(number, image and image["bytes"]) for number, image in zip(numbers, images, strict=True)]
+    return list(zip(numbers, images, strict=True))
 
 
 def _is_coloured(data: bytes) -> bool:
-    with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as header:
-        return len(header.getbands()) > 1
+    """Whether a picture has colours. One that cannot be read is taken to have some, and is refused when it is drawn."""
+    try:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as header:
+            return len(header.getbands()) > 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return True

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets_adapters.published.objects import is_object_of_objects
 from datasets_adapters.rows import RowPlace, quote, read_text
 from finetune.types import ImageFile, ImagePixels
 
@@ -39,7 +40,7 @@ def letters_of(annotations: Mapping[str, Any], place: RowPlace) -> tuple[Letter,
         BadSampleError: If a label has no letter, or its rectangle is none.
     """
     labels = annotations.get("text")
-    if not isinstance(labels, dict) or not all(isinstance(label, dict) for label in labels.values()):
+    if not is_object_of_objects(labels):
         place.refuse("text", "wrong-type", f"of the annotations must be an object of labels, got {quote(labels)}")
     return tuple(_letter(name, label, place) for name, label in labels.items())
 

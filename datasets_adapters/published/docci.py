@@ -9,22 +9,19 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_lines
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _FILE = "docci_descriptions.jsonlines"
-_SPLITS = ("train", "test", "qual_dev", "qual_test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Docci:
+class Docci(PublishedDataset):
     """Long, fine-grained descriptions, one for each photograph.
 
     Args:
@@ -33,29 +30,19 @@ class Docci:
         train_split, eval_split: Of train, test, qual_dev and qual_test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="DOCCI",
         homepage="https://google.github.io/docci/#downloads",
         licence="CC BY 4.0",
         counts={"train": 9_647, "test": 5_000, "qual_dev": 100, "qual_test": 100},
         counts_source="https://huggingface.co/datasets/google/docci",
     )
+    splits = ("train", "test", "qual_dev", "qual_test")
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "test"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If the file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, _FILE, self.card)
+        path = self.annotations(_FILE)
         rows = [row for row in read_json_lines(path) if row.get("split") == name]
         return pack_rows(rows, read=self._read, file=_FILE, unit="example", id_key="example_id")
 
@@ -64,6 +51,6 @@ class Docci:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(Path(self.root), name, "image_file", place)),),
+            images=(self.image(name, "image_file", place),),
             captions=(read_text(row.get("description"), "description", place),),
         )

@@ -12,22 +12,19 @@ Source:
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
 from datasets_adapters.published.question_rows import first_folder, read_question
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
-
-_SPLITS = ("train", "val", "test")
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class DocVqa:
+class DocVqa(PublishedDataset):
     """Questions and answers of DocVQA's first task (one page each).
 
     Args:
@@ -36,7 +33,7 @@ class DocVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="DocVQA",
         homepage="https://rrc.cvc.uab.es/?ch=17&com=downloads",
         licence="see the download page; pages are of the UCSF Industry Documents Library",
@@ -47,29 +44,15 @@ class DocVqa:
         id_key="questionId", answer_key="answer", server="https://rrc.cvc.uab.es/?ch=17&com=mymethods&task=1"
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
         stems = (f"{name}_v1.0_withQT", f"{name}_v1.0")
-        path = find_annotations(
-            root, [f"{folder}{stem}.json" for folder in ("spdocvqa_qas/", f"{name}/", "") for stem in stems], self.card
-        )
-        folder = first_folder(root, ("spdocvqa_images", f"{name}/documents", "documents"))
+        folders = ("spdocvqa_qas/", f"{name}/", "")
+        path = self.annotations([f"{folder}{stem}.json" for folder in folders for stem in stems])
+        folder = first_folder(self.folder, ("spdocvqa_images", f"{name}/documents", "documents"))
         read = partial(self._read, folder=folder)
         return pack_rows(read_json_list(path, "data"), read=read, file=path.name, unit="question", id_key="questionId")
 
     def _read(self, row: Row, place: RowPlace, *, folder: str) -> Sample:
         name = f"{folder}/{read_text(row.get('image'), 'image', place).removeprefix('documents/')}"
-        image = image_at(self.root, name, "image", place)
+        image = self.image(name, "image", place)
         return read_question(row, place, image=image, id_key="questionId")

@@ -3,16 +3,34 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets_adapters.published.objects import are_objects
+from datasets_adapters.rows import RowPlace
 from datasets_adapters.strict_json import StrictJsonError, parse_json
-from finetune.types import DataCard
+from finetune.published import DataCard
 
 # Captions and documents with whole pages of text.
 _LONGEST_CELL = 2**24
 _SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def where_to_get(card: DataCard) -> str:
+    """Return what every message about something missing ends with."""
+    return f"{card.title} is to be had from {card.homepage} ({card.licence})"
+
+
+def find_folder(path: Path, card: DataCard) -> Path:
+    """Return the path of a folder of the data set's that is there.
+
+    Raises:
+        ValueError: If it is not, saying where the data set is to be had.
+    """
+    if not path.is_dir():
+        raise ValueError(f"dataset.root: there is no folder {path} (seen from {Path.cwd()}); {where_to_get(card)}")
+    return path
 
 
 def find_annotations(root: Path, names: str | Sequence[str], card: DataCard) -> Path:
@@ -26,10 +44,31 @@ def find_annotations(root: Path, names: str | Sequence[str], card: DataCard) -> 
         if (root / name).is_file():
             return root / name
     wanted = candidates[0] if len(candidates) == 1 else f"{', '.join(candidates[:-1])} or {candidates[-1]}"
-    raise ValueError(
-        f"dataset.root: {root} has no {wanted} (seen from {Path.cwd()}); {card.title} is to be had from "
-        f"{card.homepage} ({card.licence})"
-    )
+    raise ValueError(f"dataset.root: {root} has no {wanted} (seen from {Path.cwd()}); {where_to_get(card)}")
+
+
+def read_plain_text(path: Path) -> str:
+    """Read a text file that several rows share, such as a list of them; a byte order mark is passed over.
+
+    Raises:
+        ValueError: If it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 from byte {error.start} on: save the file as UTF-8") from error
+
+
+def read_utf8(path: Path, field_name: str, place: RowPlace) -> str:
+    """Read the text file that a row has for itself; a byte order mark is passed over.
+
+    Raises:
+        BadSampleError: If it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        place.refuse(field_name, "not-utf8", f"{path.name} is no text in UTF-8: {error}")
 
 
 def read_json(path: Path) -> Any:
@@ -54,7 +93,7 @@ def read_json_list(path: Path, key: str | None = None) -> list[dict[str, Any]]:
     where = f"{path}: {key}" if key is not None else str(path)
     if key is not None:
         value = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+    if not are_objects(value):
         raise ValueError(f"{where} must be a list of objects; is it another file?")
     return value
 
@@ -75,12 +114,14 @@ def read_json_members(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         ValueError: If the file holds something else, or a name twice.
     """
+    text = read_plain_text(path)
     try:
-        yield from _members(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 from byte {error.start} on: save the file as UTF-8") from error
+        yield from _members(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no JSON object: {error.msg} at character {error.pos}") from error
+    except (RecursionError, ValueError) as error:
+        # As `parse_json` says of them.
+        raise ValueError(f"{path} is nested too deeply, or holds a whole number of too many digits") from error
 
 
 def _members(text: str) -> Iterator[tuple[str, Any]]:
@@ -140,34 +181,30 @@ def read_csv(path: Path, columns: Sequence[str], *, delimiter: str = ",") -> Ite
     Raises:
         ValueError: If a column is missing, a row has too few or too many cells, or the text is not UTF-8.
     """
+    rows = read_cells(path, delimiter=delimiter, strict=True)
+    _, header = next(rows, (0, []))
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header)}")
+    for line_number, cells in rows:
+        if len(cells) != len(header):
+            raise ValueError(f"{path}:{line_number} has another number of cells than the header")
+        yield dict(zip(header, cells, strict=True))
+
+
+def read_cells(path: Path, *, delimiter: str = ",", strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row of a CSV file, and the line that it ends on; empty lines are passed over.
+
+    Args:
+        strict: Whether a quote in the wrong place is a mistake, not text.
+
+    Raises:
+        ValueError: If the text is not UTF-8, or no CSV.
+    """
     csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            missing = [column for column in columns if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"{path} has no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}"
-                )
-            for row in reader:
-                if None in row or None in row.values():
-                    raise ValueError(f"{path}:{reader.line_num} has another number of cells than the header")
-                yield row
+            reader = csv.reader(file, delimiter=delimiter, strict=strict)
+            yield from ((reader.line_num, cells) for cells in reader if cells)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
-
-
-def by_id(rows: Sequence[Mapping[str, Any]], key: str, path: Path) -> dict[Any, Mapping[str, Any]]:
-    """Return rows by the value of `key`.
-
-    Raises:
-        ValueError: If one lacks it, or two share it.
-    """
-    found: dict[Any, Mapping[str, Any]] = {}
-    for row in rows:
-        if key not in row:
-            raise ValueError(f"{path}: a row has no {key}: {str(row)[:60]}…")
-        if row[key] in found:
-            raise ValueError(f"{path}: two rows have {key} {row[key]!r}")
-        found[row[key]] = row
-    return found

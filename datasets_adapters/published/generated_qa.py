@@ -6,52 +6,38 @@ Source:
     xudejing/video-question-answering, README and preprocess_*.py (files, and how numbers name videos).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import ReadRow, Row, RowSource, pack_rows
-from datasets_adapters.published.videos import sampled_frames, with_frames
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, public_id
+from datasets_adapters.published.videos import PublishedVideos
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample
-
-SPLITS = ("train", "val", "test")
+from finetune.types import Sample
 
 
-def open_questions(
-    root: Path,
-    name: str,
-    card: DataCard,
-    *,
-    video_of: Callable[[object], str],
-    read: ReadRow,
-    skip_missing_videos: bool,
-) -> RowSource:
-    """Open the questions of one split.
+@dataclass(frozen=True, kw_only=True)
+class GeneratedQa(PublishedVideos, ABC):
+    """Questions of one of the two, whose videos' names follow from their numbers."""
 
-    Args:
-        video_of: From the number of a video to the name of its folder.
+    @abstractmethod
+    def _video_names(self) -> Callable[[object], str]:
+        """Return what leads from the number of a video to the name of its folder."""
 
-    Raises:
-        ValueError: If the file is missing or is another one.
-    """
-    path = find_annotations(root, f"{name}_qa.json", card)
-    rows: list[Row] = [row | {"video": video_of(row.get("video_id"))} for row in read_json_list(path)]
-    rows = with_frames(rows, root) if skip_missing_videos else rows
-    return pack_rows(rows, read=read, file=path.name, unit="question", id_key="id")
+    def _open_one(self, name: str) -> RowSource:
+        video_of = self._video_names()
+        path = self.annotations(f"{name}_qa.json")
+        rows = [row | {"video": video_of(row.get("video_id"))} for row in read_json_list(path)]
+        return pack_rows(self.shown(rows, path), read=self._read, file=path.name, unit="question", id_key="id")
 
-
-def read_question(row: Row, place: RowPlace, *, root: Path, stride: int) -> Sample:
-    """Read one question.
-
-    Raises:
-        BadSampleError: If it lacks its text or its answer, or its video has no frames.
-    """
-    return Sample(
-        sample_id=place.sample_id,
-        origin=place.origin,
-        images=sampled_frames(root, row["video"], place, stride=stride),
-        question=read_text(row.get("question"), "question", place),
-        answers=(read_text(row.get("answer"), "answer", place),),
-        public_id=row.get("id"),
-    )
+    def _read(self, row: Row, place: RowPlace) -> Sample:
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=self.frames(row["video"], place),
+            frame_stride=self.frame_stride,
+            question=read_text(row.get("question"), "question", place),
+            answers=(read_text(row.get("answer"), "answer", place),),
+            public_id=public_id(row, "id", place),
+        )

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_members
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_members
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 _ANSWERED = ("train_balanced", "val_balanced", "testdev_balanced", "val_all", "testdev_all")
 _HIDDEN = ("test_balanced", "challenge_balanced", "test_all", "challenge_all", "submission_all")
@@ -29,7 +29,7 @@ _KEPT = ("imageId", "question", "answer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gqa:
+class Gqa(PublishedDataset):
     """Questions and answers of GQA, by the names of the authors' files.
 
     Args:
@@ -39,34 +39,25 @@ class Gqa:
             and test_, challenge_ and submission_all without answers; or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="GQA",
         homepage="https://cs.stanford.edu/people/dorarad/gqa/download.html",
         licence="questions CC BY 4.0, images under Flickr's terms",
         counts={"train_balanced": 943_000, "val_balanced": 132_062, "testdev_balanced": 12_578},
         counts_source="big_vision datasets/gqa/gqa.py",
     )
+    splits = (*_ANSWERED, *_HIDDEN)
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="questionId",
         answer_key="prediction",
         server="https://cs.stanford.edu/people/dorarad/gqa/evaluate.html",
     )
 
-    root: str
     train_split: str = "train_balanced"
     eval_split: str = "testdev_balanced"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, (*_ANSWERED, *_HIDDEN), self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"{name}_questions.json", self.card)
+        path = self.annotations(f"{name}_questions.json")
         rows = (row | {"is_hidden": name in _HIDDEN} for row in question_rows(path))
         return pack_rows(rows, read=self._read, file=path.name, unit="question", id_key="question_id")
 
@@ -74,7 +65,7 @@ class Gqa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, f"images/{row.get('imageId')}.jpg", "imageId", place),),
+            images=(self.image(f"images/{row.get('imageId')}.jpg", "imageId", place),),
             question=read_text(row.get("question"), "question", place),
             answers=() if row["is_hidden"] else (read_text(row.get("answer"), "answer", place),),
             public_id=place.sample_id,

@@ -11,16 +11,14 @@ Source:
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_plain_text, read_utf8
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
-_SPLITS = ("train", "val", "test")
 # Which of a transcription's files a partition names differs between releases; their stems are the same.
 _SUFFIX = re.compile(r"\.(?:bekrn|ekrn|krn|jpg)$")
 # Measures are numbered as in the whole piece, which an image of some of them does not show.
@@ -28,7 +26,7 @@ _MEASURE_NUMBER = re.compile(r"(?<==)\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrandStaff:
+class GrandStaff(PublishedDataset):
     """Systems of piano music with their **kern transcriptions, measure numbers left out.
 
     Args:
@@ -38,7 +36,7 @@ class GrandStaff:
         distorted: Whether the images are the authors' distorted ones, as a camera would take them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="GrandStaff",
         homepage="https://sites.google.com/view/multiscore-project/datasets",
         licence="for research",
@@ -46,40 +44,25 @@ class GrandStaff:
         counts_source="those who evaluated on partitions/test.txt; 53,882 in all, as its authors say",
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
     distorted: bool = False
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"partitions/{name}.txt", self.card)
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        path = self.annotations(f"partitions/{name}.txt")
+        lines = (line.strip() for line in read_plain_text(path).splitlines())
         rows = ({"stem": _SUFFIX.sub("", line)} for line in lines if line)
         return pack_rows(rows, read=self._read, file=path.name, unit="system", id_key="stem")
 
     def _read(self, row: Row, place: RowPlace) -> Sample:
-        root, stem = Path(self.root), row["stem"]
+        stem = row["stem"]
         name = f"{stem}_distorted.jpg" if self.distorted else f"{stem}.jpg"
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(root, name, "image", place)),),
-            text=_transcription(find_file(root, f"{stem}.krn", "transcription", place), place),
+            images=(self.image(name, "image", place),),
+            text=_transcription(self.file(f"{stem}.krn", "transcription", place), place),
         )
 
 
 def _transcription(path: Path, place: RowPlace) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        place.refuse("transcription", "not-utf8", f"{path.name} is no text in UTF-8: {error}")
+    text = read_utf8(path, "transcription", place)
     return _MEASURE_NUMBER.sub("", read_text(text, "transcription", place)).strip("\n ")

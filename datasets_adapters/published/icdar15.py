@@ -11,28 +11,20 @@ Source:
     https://rrc.cvc.uab.es/?ch=4&com=downloads (challenge 4, task 4), as loaders of the files read them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file, stored_size
-from datasets_adapters.published.question_rows import first_folder
-from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.files import read_utf8
+from datasets_adapters.published.word_files import WordFiles, WordFolders
 from datasets_adapters.published.words import UNREADABLE, read_word
 from datasets_adapters.rows import RowPlace, quote
-from finetune.data.image_folder import images_in
-from finetune.types import DataCard, ImageFile, Instance, Sample, Source
-
-# The folder of images, and those of words: tasks 1 and 4 have archives of their own with the same test words.
-_SPLITS = {
-    "train": ("ch4_training_images", ("ch4_training_localization_transcription_gt",)),
-    "test": ("ch4_test_images", ("Challenge4_Test_Task4_GT", "Challenge4_Test_Task1_GT")),
-}
+from finetune.published import DataCard
+from finetune.types import Instance
 
 
 @dataclass(frozen=True, kw_only=True)
-class Icdar15:
+class Icdar15(WordFiles):
     """Words of ICDAR 2015's incidental scene text.
 
     Args:
@@ -42,7 +34,7 @@ class Icdar15:
         train_split, eval_split: Of train and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="ICDAR 2015 Incidental Scene Text",
         homepage="https://rrc.cvc.uab.es/?ch=4&com=downloads",
         licence="CC BY 4.0",
@@ -50,57 +42,19 @@ class Icdar15:
         counts_source="https://rrc.cvc.uab.es/?ch=4&com=tasks",
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "test"
+    def _folders(self, name: str) -> WordFolders:
+        images = {"train": "ch4_training_images", "test": "ch4_test_images"}[name]
+        # Tasks 1 and 4 have archives of their own with the same test words.
+        words = {
+            "train": ("ch4_training_localization_transcription_gt",),
+            "test": ("Challenge4_Test_Task4_GT", "Challenge4_Test_Task1_GT"),
+        }[name]
+        return WordFolders(images=images, words=words, prefix="gt_", archive=f"{images}.zip into it")
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a folder is missing or empty, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
-    def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        image_name, word_names = _SPLITS[name]
-        image_folder = existing_folder("dataset.root", root / image_name)
-        word_folder = existing_folder("dataset.root", root / first_folder(root, word_names))
-        images = images_in(image_folder)
-        if not images:
-            raise ValueError(f"dataset.root: {image_folder} has no image; unpack {image_folder.name}.zip into it")
-        rows = (
-            {
-                "id": f"{name}/{image.stem}",
-                "image": f"{image_folder.name}/{image.name}",
-                "words": f"{word_folder.name}/gt_{image.stem}.txt",
-            }
-            for image in images
-        )
-        return pack_rows(rows, read=self._read, file=image_folder.name, unit="image", id_key="id")
-
-    def _read(self, row: Row, place: RowPlace) -> Sample:
-        root = Path(self.root)
-        image = ImageFile(name=row["image"], path=find_file(root, row["image"], "image", place))
-        size = stored_size(image, "image", place)
-        return Sample(
-            sample_id=place.sample_id,
-            origin=place.origin,
-            images=(image,),
-            image_size=size,
-            instances=_words(find_file(root, row["words"], "words", place), size, place),
-            notes=place.notes,
-        )
-
-
-def _words(path: Path, image_size: tuple[int, int], place: RowPlace) -> tuple[Instance, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        place.refuse("words", "not-utf8", f"{path.name} is no text in UTF-8: {error}")
-    found = [_word(line, image_size, f"words[{index}]", place) for index, line in enumerate(lines) if line.strip()]
-    return tuple(word for word in found if word is not None)
+    def _words(self, path: Path, image_size: tuple[int, int], place: RowPlace) -> Iterator[Instance | None]:
+        for index, line in enumerate(read_utf8(path, "words", place).splitlines()):
+            if line.strip():
+                yield _word(line, image_size, f"words[{index}]", place)
 
 
 def _word(line: str, image_size: tuple[int, int], field_name: str, place: RowPlace) -> Instance | None:

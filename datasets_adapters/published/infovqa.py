@@ -12,16 +12,15 @@ Source:
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
-from pathlib import Path
 from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
 from datasets_adapters.published.question_rows import first_folder, read_question
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 _STEMS = {
     "train": ("infographicsVQA_train_v1.0",),
@@ -34,7 +33,7 @@ _LONGEST_PERMUTED = 7
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoVqa:
+class InfoVqa(PublishedDataset):
     """Questions and answers of InfographicVQA.
 
     In val, an answer that lists several things counts in any order, as the task's rules say, so that each order is one
@@ -46,43 +45,28 @@ class InfoVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="InfographicVQA",
         homepage="https://rrc.cvc.uab.es/?ch=17&com=downloads",
         licence="see the download page; images are of their publishers",
         counts={"train": 23_946, "val": 2_801, "test": 3_288},
         counts_source="Mathew et al., InfographicVQA (2022); big_vision datasets/infovqa (0127fb6)",
     )
+    splits = _STEMS
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="questionId", answer_key="answer", server="https://rrc.cvc.uab.es/?ch=17&com=mymethods&task=3"
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _STEMS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(
-            root,
-            [f"{folder}{stem}.json" for folder in ("infographicsvqa_qas/", "") for stem in _STEMS[name]],
-            self.card,
-        )
-        folder = first_folder(root, ("infographicsvqa_images", "images"))
+        folders = ("infographicsvqa_qas/", "")
+        path = self.annotations([f"{folder}{stem}.json" for folder in folders for stem in _STEMS[name]])
+        folder = first_folder(self.folder, ("infographicsvqa_images", "images"))
         read = partial(self._read, folder=folder, any_order=name == "val")
         return pack_rows(read_json_list(path, "data"), read=read, file=path.name, unit="question", id_key="questionId")
 
     def _read(self, row: Row, place: RowPlace, *, folder: str, any_order: bool) -> Sample:
         name = f"{folder}/{read_text(row.get('image_local_name'), 'image_local_name', place)}"
-        image = image_at(self.root, name, "image_local_name", place)
+        image = self.image(name, "image_local_name", place)
         sample = read_question(row, place, image=image, id_key="questionId")
         return replace(sample, answers=_in_any_order(sample.answers)) if any_order else sample
 

@@ -12,22 +12,20 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_lines
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_flag, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _LANGUAGES = ("id", "sw", "ta", "tr", "zh")
 _ALL = "+".join(_LANGUAGES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marvl:
+class Marvl(PublishedDataset):
     """Sentences of MaRVL with the left and the right image; scores can be told apart by language.
 
     Args:
@@ -36,29 +34,20 @@ class Marvl:
         train_split, eval_split: Of id, sw, ta, tr and zh, or slices and sums of them. None is for training.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="MaRVL",
         homepage="https://marvl-challenge.github.io",
         licence="texts CC BY 4.0, images for research alone",
         counts={"id": 1_128, "sw": 1_108, "ta": 1_242, "tr": 1_180, "zh": 1_012},
         counts_source="the files of e-bug/iglue datasets/marvl/zero_shot",
     )
+    splits = _LANGUAGES
 
-    root: str
     train_split: str = _ALL
     eval_split: str = _ALL
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _LANGUAGES, self._open_one)
-
     def _open_one(self, language: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"marvl-annotations/marvl-{language}.jsonl", self.card)
+        path = self.annotations(f"marvl-annotations/marvl-{language}.jsonl")
         rows = (row | {"folder": f"marvl-images/{language}/images"} for row in read_json_lines(path))
         return pack_rows(rows, read=self._read, file=path.name, unit="caption", id_key="id")
 
@@ -70,7 +59,7 @@ class Marvl:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=tuple(image_at(self.root, f"{folder}/{name}", "images", place) for name in names),
+            images=tuple(self.image(f"{folder}/{name}", "images", place) for name in names),
             question=read_text(row.get("caption"), "caption", place),
             answers=(answer,),
             category=read_text(row.get("language"), "language", place),

@@ -15,16 +15,14 @@ Source:
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_csv
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_csv, read_utf8
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
-_SPLITS = ("train", "validate", "test")
 _COLUMNS = ("dicom_id", "study_id", "subject_id", "split")
 # A heading stands at the start of a line, in capitals.
 _HEADING = re.compile(r"^[ \t]*([A-Z][A-Z ()/&-]*):", re.MULTILINE)
@@ -33,7 +31,7 @@ _KEPT = ("FINDINGS", "IMPRESSION")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MimicCxr:
+class MimicCxr(PublishedDataset):
     """Radiographs of MIMIC-CXR with their reports as captions; the indication is the prefix.
 
     Args:
@@ -43,37 +41,26 @@ class MimicCxr:
         train_split, eval_split: Of train, validate and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="MIMIC-CXR",
         homepage="https://physionet.org/content/mimic-cxr-jpg/",
         licence="PhysioNet Credentialed Health Data License 1.5.0",
         counts={"train": 368_960, "validate": 2_991, "test": 5_159},
         counts_source="Johnson et al., MIMIC-CXR-JPG, 2019: images of mimic-cxr-2.0.0-split.csv",
     )
+    splits = ("train", "validate", "test")
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "validate"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If the file is missing or another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, "mimic-cxr-2.0.0-split.csv", self.card)
+        path = self.annotations("mimic-cxr-2.0.0-split.csv")
         rows = (row for row in read_csv(path, _COLUMNS) if row["split"] == name)
         packed = ({"dicom_id": row["dicom_id"], "study": _study(row)} for row in rows)
         return pack_rows(packed, read=self._read, file=path.name, unit="image", id_key="dicom_id")
 
     def _read(self, row: Row, place: RowPlace) -> Sample:
-        root, name = Path(self.root), f"{row['study']}/{place.sample_id}.jpg"
-        image = ImageFile(name=name, path=find_file(root, name, "dicom_id", place))
-        sections = _sections(find_file(root, f"{row['study']}.txt", "study_id", place), place)
+        image = self.image(f"{row['study']}/{place.sample_id}.jpg", "dicom_id", place)
+        sections = _sections(self.file(f"{row['study']}.txt", "study_id", place), place)
         report = " ".join(f"{heading}: {sections[heading]}" for heading in _KEPT if heading in sections)
         if not report:
             place.refuse("report", "no-findings", "has neither FINDINGS nor IMPRESSION: leave the study out")
@@ -95,10 +82,7 @@ def _study(row: Row) -> str:
 
 def _sections(path: Path, place: RowPlace) -> dict[str, str]:
     """Return what stands under each heading, on one line; headings with nothing under them are left out."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        place.refuse("report", "not-utf8", f"{path.name} is no text in UTF-8: {error}")
+    text = read_utf8(path, "report", place)
     headings = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
     found = {

@@ -10,15 +10,13 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_csv
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_csv
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _SPLITS = {
     "train": "pubchem/train_1m.csv",
@@ -33,7 +31,7 @@ _SPLITS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Molecules:
+class Molecules(PublishedDataset):
     """Molecules as images, and their SMILES strings as text.
 
     Args:
@@ -43,29 +41,19 @@ class Molecules:
         train_split, eval_split: Of train, chemdraw, indigo, CLEF, UOB, USPTO, staker and acs, or slices and sums.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="MolScribe's molecules",
         homepage="https://github.com/thomas0809/MolScribe",
         licence="MIT; molecules from PubChem and patents",
         counts={"train": 1_000_000, "chemdraw": 5_719, "indigo": 5_719, "acs": 331},
         counts_source="Qian et al., MolScribe, 2023; PaliGemma 2 counts 5.7k in chemdraw, too",
     )
+    splits = _SPLITS
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "chemdraw"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or lacks a column, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, _SPLITS[name], self.card)
+        path = self.annotations(_SPLITS[name])
         rows = (
             {"id": f"{name}/{index}", "image": row["file_path"], "smiles": row["SMILES"]}
             for index, row in enumerate(read_csv(path, ("file_path", "SMILES")))
@@ -77,6 +65,6 @@ class Molecules:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(Path(self.root), name, "file_path", place)),),
+            images=(self.image(name, "file_path", place),),
             text=read_text(row["smiles"], "SMILES", place),
         )

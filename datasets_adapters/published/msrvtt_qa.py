@@ -8,21 +8,15 @@ Source:
     still existed in April 2024.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.generated_qa import SPLITS, open_questions, read_question
-from datasets_adapters.published.rows import Row, RowSource
-from datasets_adapters.published.splits import open_split
-from datasets_adapters.rows import RowPlace
-from finetune.settings import at_least
-from finetune.types import DataCard, Sample, Source
+from datasets_adapters.published.generated_qa import GeneratedQa
+from finetune.published import DataCard
 
 
 @dataclass(frozen=True, kw_only=True)
-class MsrvttQa:
+class MsrvttQa(GeneratedQa):
     """Questions and answers of MSRVTT-QA.
 
     Args:
@@ -30,11 +24,9 @@ class MsrvttQa:
             github.com/xudejing/video-question-answering (MIT; clips under YouTube's terms), and frames/video0/ and so
             on, for each clip of MSR-VTT: ffmpeg -i video0.mp4 -fps_mode passthrough -q:v 2 frames/video0/%06d.jpg
         train_split, eval_split: Of train, val and test, or slices and sums of them.
-        frame_stride: Of a clip's frames, take the first one and every so many after it.
-        skip_missing_videos: Leave out questions whose clip has no folder of frames: some can no longer be had.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="MSRVTT-QA",
         homepage="https://github.com/xudejing/video-question-answering",
         licence="MIT, clips under YouTube's terms",
@@ -42,31 +34,5 @@ class MsrvttQa:
         counts_source="Xu et al., Video Question Answering via Gradually Refined Attention, 2017",
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-    frame_stride: int = 1
-    skip_missing_videos: bool = False
-
-    def __post_init__(self) -> None:
-        at_least("frame_stride", self.frame_stride, 1)
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, SPLITS, self._open_one)
-
-    def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        skip = self.skip_missing_videos
-        return open_questions(root, name, self.card, video_of=_clip, read=self._read, skip_missing_videos=skip)
-
-    def _read(self, row: Row, place: RowPlace) -> Sample:
-        return read_question(row, place, root=Path(self.root), stride=self.frame_stride)
-
-
-def _clip(number: object) -> str:
-    return f"video{number}"
+    def _video_names(self) -> Callable[[object], str]:
+        return "video{}".format

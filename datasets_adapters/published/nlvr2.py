@@ -13,22 +13,20 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_lines
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, quote, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _FILES = {"train": "train", "dev": "dev", "test": "test1"}
 _KEPT = ("identifier", "sentence", "label", "directory")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nlvr2:
+class Nlvr2(PublishedDataset):
     """Sentences of NLVR2 with the left and the right image.
 
     Args:
@@ -37,29 +35,19 @@ class Nlvr2:
         train_split, eval_split: Of train, dev and test (the public one, test1), or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="NLVR2",
         homepage="https://github.com/lil-lab/nlvr",
         licence="sentences CC BY 4.0, images for research alone",
         counts={"train": 86_373, "dev": 6_982, "test": 6_967},
         counts_source="https://arxiv.org/abs/1811.00491",
     )
+    splits = _FILES
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "dev"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _FILES, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"nlvr2/data/{_FILES[name]}.json", self.card)
+        path = self.annotations(f"nlvr2/data/{_FILES[name]}.json")
         rows = ({key: row[key] for key in _KEPT if key in row} for row in read_json_lines(path))
         return pack_rows(rows, read=self._read, file=path.name, unit="sentence", id_key="identifier")
 
@@ -68,7 +56,7 @@ class Nlvr2:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=tuple(image_at(self.root, f"{stem}-img{side}.png", "identifier", place) for side in (0, 1)),
+            images=tuple(self.image(f"{stem}-img{side}.png", "identifier", place) for side in (0, 1)),
             question=read_text(row.get("sentence"), "sentence", place),
             answers=(read_text(row.get("label"), "label", place),),
         )

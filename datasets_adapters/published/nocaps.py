@@ -10,17 +10,17 @@ Source:
     the server takes COCO's form of results, is as users of the files read and write them.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.ids import grouped_by_id, under_id
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, public_id
 from datasets_adapters.rows import RowPlace, read_text, read_texts
-from finetune.types import DataCard, ImageFile, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 # Each split's file, and its folder of images as Open Images calls it.
 _SPLITS = {
@@ -31,7 +31,7 @@ _HIDDEN = ("test",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoCaps:
+class NoCaps(PublishedDataset):
     """Captions to evaluate on, never to train on; scores can be told apart by in-domain, near-domain and out-domain.
 
     Args:
@@ -40,57 +40,46 @@ class NoCaps:
         train_split, eval_split: Of val and test, or slices of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="nocaps",
         homepage="https://nocaps.org/download",
         licence="CC BY 2.0",
         counts={"val": 4_500, "test": 10_600},
         counts_source="https://nocaps.org/download",
     )
+    splits = _SPLITS
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="image_id", answer_key="caption", server="https://eval.ai/web/challenges/challenge-page/355"
     )
 
-    root: str
     train_split: str = "val"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a slice.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
 
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
         file, folder = _SPLITS[name]
-        path = find_annotations(root, file, self.card)
-        captions: dict[object, list[object]] = defaultdict(list)
-        if name not in _HIDDEN:
-            for row in read_json_list(path, "annotations"):
-                captions[row.get("image_id")].append(row.get("caption"))
+        path = self.annotations(file)
+        annotations = [] if name in _HIDDEN else read_json_list(path, "annotations")
+        described = grouped_by_id(annotations, "image_id", path)
         rows = [
             {
                 "id": row.get("id"),
                 "image": f"{folder}/{row.get('file_name')}",
                 "domain": row.get("domain"),
-                "captions": None if name in _HIDDEN else captions[row.get("id")],
+                "captions": [one.get("caption") for one in under_id(row.get("id"), described, [])],
             }
             for row in read_json_list(path, "images")
         ]
-        return pack_rows(rows, read=self._read, file=path.name, unit="image", id_key="id")
+        read = partial(self._read, is_hidden=name in _HIDDEN)
+        return pack_rows(rows, read=read, file=path.name, unit="image", id_key="id")
 
-    def _read(self, row: Row, place: RowPlace) -> Sample:
+    def _read(self, row: Row, place: RowPlace, *, is_hidden: bool) -> Sample:
         captions, domain = row["captions"], row["domain"]
-        if captions == []:
+        if not captions and not is_hidden:
             place.refuse("annotations", "missing-annotation", "holds no caption of this image: is it the whole file?")
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=row["image"], path=find_file(Path(self.root), row["image"], "file_name", place)),),
-            captions=() if captions is None else read_texts(captions, "captions", place),
+            images=(self.image(row["image"], "file_name", place),),
+            captions=read_texts(captions, "captions", place),
             category=None if domain is None else read_text(domain, "domain", place),
-            public_id=row["id"],
+            public_id=public_id(row, "id", place),
         )

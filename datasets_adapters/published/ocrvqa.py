@@ -13,21 +13,21 @@ Source:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_object
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_object
 from datasets_adapters.published.question_rows import first_file
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import ImageFile, Sample
 
 _SPLITS = {"train": 1, "val": 2, "test": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
-class OcrVqa:
+class OcrVqa(PublishedDataset):
     """Questions and answers of OCR-VQA, each question a sample.
 
     Args:
@@ -36,7 +36,7 @@ class OcrVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="OCR-VQA",
         homepage="https://ocr-vqa.github.io",
         licence="see the download page; covers are of their publishers",
@@ -44,22 +44,12 @@ class OcrVqa:
         counts={},
         counts_source="Mishra et al., OCR-VQA (2019)",
     )
+    splits = _SPLITS
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "test"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, "dataset.json", self.card)
+        path = self.annotations("dataset.json")
         books = read_json_object(path).items()
         rows = [row for book, entry in books for row in _questions(book, entry, path) if row["split"] == _SPLITS[name]]
         return pack_rows(rows, read=self._read, file=path.name, unit="question", id_key="id")

@@ -13,19 +13,22 @@ Source:
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from datasets_adapters.published.rows import Row, RowSource
-from datasets_adapters.published.splits import open_split
-from datasets_adapters.published.vqa_files import VqaFiles, open_vqa, read_question
-from datasets_adapters.rows import RowPlace
-from finetune.types import DataCard, Sample, Source
+from datasets_adapters.published.vqa_files import VqaDataset, VqaFiles
+from finetune.published import DataCard
 
-_SPLITS = ("train", "val")
+_SPLITS = {
+    name: VqaFiles(
+        questions=f"OpenEnded_mscoco_{name}2014_questions.json",
+        answers=f"mscoco_{name}2014_annotations.json",
+        images=f"{name}2014",
+    )
+    for name in ("train", "val")
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class OkVqa:
+class OkVqa(VqaDataset):
     """Questions and answers of OK-VQA. What the paper scores as its test set is `val`.
 
     Args:
@@ -35,33 +38,11 @@ class OkVqa:
         train_split, eval_split: Of train and val, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="OK-VQA",
         homepage="https://okvqa.allenai.org/download.html",
         licence="annotations CC BY 4.0, images under Flickr's terms",
         counts={"train": 9_009, "val": 5_046},
         counts_source="https://huggingface.co/datasets/HuggingFaceM4/OK-VQA",
     )
-
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
-    def _open_one(self, name: str) -> RowSource:
-        files = VqaFiles(
-            questions=f"OpenEnded_mscoco_{name}2014_questions.json",
-            answers=f"mscoco_{name}2014_annotations.json",
-            images=f"{name}2014",
-        )
-        return open_vqa(self.root, files, self.card, self._read)
-
-    def _read(self, row: Row, place: RowPlace) -> Sample:
-        return read_question(self.root, row, place)
+    splits = _SPLITS

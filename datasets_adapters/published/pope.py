@@ -10,22 +10,20 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_lines
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _SETS = ("random", "popular", "adversarial")
 _ALL = "+".join(_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pope:
+class Pope(PublishedDataset):
     """Questions of POPE; scores can be told apart by the three sets.
 
     Args:
@@ -34,29 +32,20 @@ class Pope:
         train_split, eval_split: Of random, popular and adversarial, or slices and sums of them. None is for training.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="POPE",
         homepage="https://github.com/AoiDragon/POPE",
         licence="questions MIT, images under Flickr's terms",
         counts=dict.fromkeys(_SETS, 3_000),
         counts_source="https://github.com/AoiDragon/POPE, output/coco",
     )
+    splits = _SETS
 
-    root: str
     train_split: str = _ALL
     eval_split: str = _ALL
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SETS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, (f"coco_pope_{name}.json", f"output/coco/coco_pope_{name}.json"), self.card)
+        path = self.annotations((f"coco_pope_{name}.json", f"output/coco/coco_pope_{name}.json"))
         # Each set numbers its questions from 1.
         rows = (row | {"set": name, "id": f"{name}-{row.get('question_id')}"} for row in read_json_lines(path))
         return pack_rows(rows, read=self._read, file=path.name, unit="question", id_key="id")
@@ -66,7 +55,7 @@ class Pope:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, f"val2014/{name}", "image", place),),
+            images=(self.image(f"val2014/{name}", "image", place),),
             question=read_text(row.get("text"), "text", place),
             answers=(read_text(row.get("label"), "label", place),),
             category=row["set"],

@@ -15,27 +15,25 @@ import re
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
 from datasets_adapters.jsonl_index import LineIndex, index_lines
-from datasets_adapters.paths import existing_folder, find_file, stored_size
-from datasets_adapters.published.files import find_annotations
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.paths import find_file, stored_size
+from datasets_adapters.published.base import PublishedDataset
 from datasets_adapters.rows import RowPlace, quote, read_text
-from finetune.types import DataCard, ImageFile, Instance, Sample, Source
+from finetune.published import DataCard
+from finetune.types import ImageFile, Instance, Sample
 
-# The test split's file has images alone.
-_SPLITS = ("train", "val")
 _FILE = "PubTabNet_2.0.0.jsonl"
 # No cell can hold it: their tokens are single letters and tags.
 _SPLIT = re.compile(rb'"split"\s*:\s*"([a-z]+)"')
 
 
 @dataclass(frozen=True, kw_only=True)
-class PubTabNet:
+class PubTabNet(PublishedDataset):
     """Tables as HTML; objects are the boxes of their cells, each labelled by the number of its `<td>`, from 0.
 
     Args:
@@ -44,36 +42,25 @@ class PubTabNet:
         train_split, eval_split: Of train and val, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="PubTabNet",
         homepage="https://huggingface.co/datasets/ajimeno/PubTabNet",
         licence="annotations CDLA-Permissive 1.0, images under PubMed Central's terms",
         counts={"train": 500_777, "val": 9_115},
         counts_source="Zhong et al., Image-based table recognition, 2020, of version 2.0.0",
     )
-
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If the file is missing, cut off or without such a split, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
+    # The test split's file has images alone.
+    splits = ("train", "val")
 
     def _open_one(self, name: str) -> "PubTabNetSource":
-        root = existing_folder("dataset.root", Path(self.root))
-        index = index_lines(find_annotations(root, _FILE, self.card))
+        index = index_lines(self.annotations(_FILE))
         belongs = np.array([_belongs(line, name) for line in index.encoded_lines()])
         if not belongs.any():
             raise ValueError(f"{index.path} has no line of the split {name!r}; is it another file?")
         chosen = replace(
             index, starts=index.starts[belongs], stops=index.stops[belongs], numbers=index.numbers[belongs]
         )
-        return PubTabNetSource(root=root, folder=name, index=chosen)
+        return PubTabNetSource(root=Path(self.root), folder=name, index=chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

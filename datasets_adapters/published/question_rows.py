@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets_adapters.paths import find_file
-from datasets_adapters.published.rows import Row
-from datasets_adapters.rows import RowPlace, optional_texts, read_id, read_text
+from datasets_adapters.published.rows import Row, public_id
+from datasets_adapters.rows import RowPlace, optional_texts, read_text
 from finetune.types import ImageReference, Sample
 
 
@@ -20,14 +20,14 @@ def read_question(row: Row, place: RowPlace, *, image: ImageReference, id_key: s
     Raises:
         BadSampleError: If it lacks its id or its text, or its answers are no texts.
     """
-    read_id(row.get(id_key), id_key, place)
+    identifier = public_id(row, id_key, place)
     return Sample(
         sample_id=place.sample_id,
         origin=place.origin,
         images=(image,),
         question=read_text(row.get("question"), "question", place),
         answers=optional_texts(row, "answers", place),
-        public_id=row[id_key],
+        public_id=identifier,
     )
 
 

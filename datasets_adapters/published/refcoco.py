@@ -20,17 +20,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat
-from datasets_adapters.instances import read_own_box
+from datasets_adapters.instances import read_expressions, read_own_box
 from datasets_adapters.masks import read_mask
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import by_id, find_annotations, read_json_list
+from datasets_adapters.paths import find_file
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.ids import Id, by_id
+from datasets_adapters.published.objects import are_objects
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
-from datasets_adapters.rows import RowPlace, read_size, read_text, read_texts
-from finetune.types import DataCard, ImageFile, Instance, Sample, Source
+from datasets_adapters.rows import RowPlace, quote, read_size, read_text
+from finetune.published import DataCard
+from finetune.types import ImageFile, Instance, Sample, Source
 
 # Each data set's folder, and how its authors divided it.
 _PARTS = {"refcoco": ("refcoco", "unc"), "refcocop": ("refcoco+", "unc"), "refcocog": ("refcocog", "umd")}
@@ -40,23 +43,33 @@ _FLAT = {
     "refcocop": ("val", "testA", "testB"),
     "refcocog": ("val", "test"),
 }
-_SPLITS = (*_JOINED, *(f"{part}_{split}" for part, splits in _FLAT.items() for split in splits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reference:
+    """What people call one object. `texts` and `split` may be anything: such a split is nobody's."""
+
+    ref_id: int
+    image_id: int
+    annotation_id: int
+    split: object
+    texts: list[object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """One data set: what is referred to, and the images and objects by id."""
 
-    references: Sequence[Mapping[str, Any]]
-    images: Mapping[Any, Mapping[str, Any]]
-    annotations: Mapping[Any, Mapping[str, Any]]
+    references: Sequence[_Reference]
+    images: Mapping[Id, Mapping[str, Any]]
+    annotations: Mapping[Id, Mapping[str, Any]]
 
 
 _ReadPart = Callable[[str], _Part]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefCoco:
+class RefCoco(PublishedDataset):
     """Objects with masks and expressions; the category of a sample for evaluation is its split, such as refcocop_testA.
 
     Args:
@@ -69,7 +82,7 @@ class RefCoco:
             slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="RefCOCO, RefCOCO+ and RefCOCOg",
         homepage="https://github.com/lichengunc/refer and https://cocodataset.org/#download",
         licence="expressions Apache 2.0, objects CC BY 4.0, images under Flickr's terms",
@@ -77,39 +90,37 @@ class RefCoco:
         counts_source="val: big_vision configs/proj/paligemma/transfers/refcoco_seg.py; the expressions of RefCOCO: "
         "https://flageval.baai.ac.cn/docs/en/multimodal/Visual-Grounding",
     )
+    splits = (*_JOINED, *(f"{part}_{split}" for part, splits in _FLAT.items() for split in splits))
 
-    root: str
     image_folder: str = "train2014"
-    train_split: str = "train"
     eval_split: str = "refcoco_val"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
+    def _opener(self) -> Callable[[str], Source]:
         read_part = cache(self._read_part)
-        return open_split(split, _SPLITS, lambda name: self._open_one(name, read_part))
+        return lambda name: self._open_split(name, read_part)
 
     def _read_part(self, part: str) -> _Part:
-        root = existing_folder("dataset.root", Path(self.root))
+        root = self.folder
         folder, partition = _PARTS[part]
         path = root / f"{folder}_{partition}.json"
         if not path.is_file() and (root / folder / f"refs({partition}).p").is_file():
             raise ValueError(f"dataset.root: {root} has no {path.name}: run python scripts/prepare_refcoco.py {root}")
-        path = find_annotations(root, path.name, self.card)
-        instances = find_annotations(root, f"{folder}/instances.json", self.card)
+        path = self.annotations(path.name)
+        instances = self.annotations(f"{folder}/instances.json")
         return _Part(
-            references=read_json_list(path),
+            references=[
+                _read_reference(row, f"{path}: row {number}")
+                for number, row in enumerate(read_json_list(path), start=1)
+            ],
             images=by_id(read_json_list(instances, "images"), "id", instances),
             annotations=by_id(read_json_list(instances, "annotations"), "id", instances),
         )
 
-    def _open_one(self, name: str, read_part: _ReadPart) -> RowSource:
+    def _open_split(self, name: str, read_part: _ReadPart) -> RowSource:
         if name in _JOINED:
             rows = _joined_rows(name, [read_part(part) for part in _PARTS])
-            return pack_rows(rows, read=self._read, file="refcoco", unit="image", id_key="key")
+            files = " or ".join(f"{folder}_{partition}.json" for folder, partition in _PARTS.values())
+            return pack_rows(rows, read=self._read, file=files, unit="image", id_key="key")
         part, _, split = name.partition("_")
         folder, partition = _PARTS[part]
         rows = _flat_rows(name, split, read_part(part))
@@ -134,42 +145,58 @@ class RefCoco:
 
 def _joined_rows(split: str, parts: Sequence[_Part]) -> Iterator[dict[str, Any]]:
     """Yield an image with all that is referred to in it, in the order of the images' ids."""
-    kept = {ref.get("image_id") for part in parts for ref in part.references if ref.get("split") != "train"}
-    objects: dict[int, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    kept = {ref.image_id for part in parts for ref in part.references if ref.split != "train"}
+    texts: dict[int, dict[int, list[object]]] = defaultdict(lambda: defaultdict(list))
     images: dict[int, Mapping[str, Any]] = {}
     annotations: dict[int, Mapping[str, Any]] = {}
     for part in parts:
         for ref in part.references:
-            if ref.get("split") == split and (split != "train" or ref.get("image_id") not in kept):
-                image_id, annotation_id = ref["image_id"], ref["ann_id"]
-                images[image_id] = part.images.get(image_id, {})
-                annotations[annotation_id] = part.annotations.get(annotation_id, {})
-                objects[image_id][annotation_id] += _sentences(ref)
-    for image_id in sorted(objects):
-        found = [
-            _object(annotation_id, annotations[annotation_id], texts)
-            for annotation_id, texts in sorted(objects[image_id].items())
-        ]
-        yield {"key": str(image_id), "image": _image(images[image_id]), "objects": found, "category": None}
+            if ref.split == split and (split != "train" or ref.image_id not in kept):
+                images[ref.image_id] = part.images.get(ref.image_id, {})
+                annotations[ref.annotation_id] = part.annotations.get(ref.annotation_id, {})
+                texts[ref.image_id][ref.annotation_id] += ref.texts
+    for image_id in sorted(texts):
+        objects = [_object(one, annotations[one], texts[image_id][one]) for one in sorted(texts[image_id])]
+        yield {"key": str(image_id), "image": _image(images[image_id]), "objects": objects, "category": None}
 
 
 def _flat_rows(name: str, split: str, part: _Part) -> Iterator[dict[str, Any]]:
     """Yield each expression for its own object."""
     for ref in part.references:
-        if ref.get("split") != split:
+        if ref.split != split:
             continue
-        annotation = part.annotations.get(ref.get("ann_id"), {})
-        for number, text in enumerate(_sentences(ref)):
+        annotation = part.annotations.get(ref.annotation_id, {})
+        for number, text in enumerate(ref.texts):
             yield {
-                "key": f"{name}/{ref.get('ref_id')}_{number}",
-                "image": _image(part.images.get(ref.get("image_id"), {})),
-                "objects": [_object(ref.get("ann_id"), annotation, [text])],
+                "key": f"{name}/{ref.ref_id}_{number}",
+                "image": _image(part.images.get(ref.image_id, {})),
+                "objects": [_object(ref.annotation_id, annotation, [text])],
                 "category": name,
             }
 
 
-def _sentences(ref: Mapping[str, Any]) -> list[object]:
-    return [sentence.get("sent") for sentence in ref.get("sentences", ())]
+def _read_reference(row: Row, where: str) -> _Reference:
+    """Read what is said of one object, but for the texts, which are read when they are drawn.
+
+    Args:
+        where: File and row.
+
+    Raises:
+        ValueError: If an id is no whole number, or a sentence no object.
+    """
+    for key in ("ref_id", "image_id", "ann_id"):
+        if isinstance(row.get(key), bool) or not isinstance(row.get(key), int):
+            raise ValueError(f"{where}: {key} must be a whole number, got {quote(row.get(key))}")
+    sentences = row.get("sentences")
+    if not are_objects(sentences):
+        raise ValueError(f"{where}: sentences must be a list of objects, got {quote(sentences)}")
+    return _Reference(
+        ref_id=row["ref_id"],
+        image_id=row["image_id"],
+        annotation_id=row["ann_id"],
+        split=row.get("split"),
+        texts=[sentence.get("sent") for sentence in sentences],
+    )
 
 
 def _image(image: Mapping[str, Any]) -> dict[str, object]:
@@ -178,7 +205,7 @@ def _image(image: Mapping[str, Any]) -> dict[str, object]:
 
 def _object(identifier: object, annotation: Mapping[str, Any], texts: Sequence[object]) -> dict[str, object]:
     kept = {key: annotation.get(key) for key in ("segmentation", "bbox")}
-    return {"id": identifier, "texts": list(dict.fromkeys(texts))} | kept
+    return {"id": identifier, "texts": texts} | kept
 
 
 def _read_object(row: Row, size: tuple[int, int], place: RowPlace) -> Instance:
@@ -186,7 +213,7 @@ def _read_object(row: Row, size: tuple[int, int], place: RowPlace) -> Instance:
     field_name = f"annotation {row['id']}"
     if row["segmentation"] is None:
         place.refuse(field_name, "missing-annotation", "is not in instances.json: are both files of one data set?")
-    expressions = read_texts(row["texts"], f"{field_name}.sent", place)
+    expressions = read_expressions(row["texts"], f"{field_name}.sent", place)
     mask = read_mask(row["segmentation"], size, None, f"{field_name}.segmentation", place)
     where = f"{field_name}.bbox"
     box = read_own_box(row["bbox"], mask, BoxFormat.xywh_pixels, size, where, place, bad_boxes=BadBoxes.repair)

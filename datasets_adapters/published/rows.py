@@ -6,15 +6,14 @@ A list of dictionaries takes about ten times the room, and every loader process 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from datasets_adapters.paths import find_file
-from datasets_adapters.rows import RowPlace, quote, read_text
-from finetune.types import ImageFile, Sample
+from datasets_adapters.published.objects import are_objects
+from datasets_adapters.rows import RowPlace, quote, read_id, read_text
+from finetune.types import Sample
 
 Row = Mapping[str, Any]
 ReadRow = Callable[[Row, RowPlace], Sample]
@@ -77,16 +76,16 @@ def texts_under(value: object, key: str, field_name: str, place: RowPlace) -> tu
     Raises:
         BadSampleError: If it is no list of objects, or one has no such text.
     """
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not are_objects(value):
         place.refuse(field_name, "wrong-type", f"must be a list of objects, got {quote(value)}")
     return tuple(read_text(one.get(key), f"{field_name}[{index}].{key}", place) for index, one in enumerate(value))
 
 
-def image_at(root: str, name: object, field_name: str, place: RowPlace) -> ImageFile:
-    """Return the image that a row names, seen from the data set's folder.
+def public_id(row: Row, key: str, place: RowPlace) -> int | str:
+    """Return a row's id as its authors' server knows it: a whole number stays one.
 
     Raises:
-        BadSampleError: If it is no name, leads out of the folder, or no such file is there.
+        BadSampleError: If it is neither text nor a whole number.
     """
-    text = read_text(name, field_name, place)
-    return ImageFile(name=text, path=find_file(Path(root), text, field_name, place))
+    text = read_id(row.get(key), key, place)
+    return row[key] if isinstance(row[key], int) else text

@@ -14,16 +14,17 @@ Source:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from datasets_adapters.published.files import by_id, find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.ids import Id, by_id, under_id
 from datasets_adapters.published.question_rows import first_file
-from datasets_adapters.published.rows import Row, RowSource, pack_rows
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, public_id
 from datasets_adapters.rows import RowPlace, quote, read_text
-from finetune.types import DataCard, ImageFile, Sample
+from finetune.types import ImageFile, Sample
 
 # The largest number of each bin but the last, which is open.
 _BINS = (0, 10, 100, 1000)
@@ -34,71 +35,75 @@ class Form:
     """What tells the two data sets apart.
 
     Args:
-        stems: What the names of a split's files start with.
         image_folder: Where images lie.
         suffixes: What their names may end with; the first that is there is taken.
         numeric_types: Types of questions that ask for a number.
         binned_type: The one of them whose answers are binned, and the unit that they end with.
+        counts_without_numbers: Rows of each split where those types are left out; the card counts all.
     """
 
-    stems: Mapping[str, str]
     image_folder: str
     suffixes: tuple[str, ...]
     numeric_types: tuple[str, ...]
     binned_type: str
     unit: str
+    counts_without_numbers: Mapping[str, int]
 
 
-def open_questions(root: Path, name: str, form: Form, card: DataCard, *, numeric: bool) -> RowSource:
-    """Open one split.
+@dataclass(frozen=True, kw_only=True)
+class Rsvqa(PublishedDataset):
+    """One of the two data sets. Its `splits` say what the names of each split's files start with.
 
     Args:
-        numeric: Whether questions that ask for a number take part.
-
-    Raises:
-        ValueError: If a file is missing or is another one.
+        root: Folder of the authors' files.
+        numeric: Whether questions that ask for a number take part; the original leaves them out.
     """
-    path = find_annotations(root, f"{form.stems[name]}_questions.json", card)
-    answers_path = find_annotations(root, f"{form.stems[name]}_answers.json", card)
-    answers = by_id(read_json_list(answers_path, "answers"), "id", answers_path)
-    left_out = () if numeric else form.numeric_types
-    rows = _active(read_json_list(path, "questions"), answers, left_out)
-    read = partial(read_row, root=root, form=form)
-    return pack_rows(rows, read=read, file=path.name, unit="question", id_key="id")
+
+    splits: ClassVar[Mapping[str, str]]
+    form: ClassVar[Form]
+
+    numeric: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.numeric:
+            # The class keeps a card of its own: who gives no `root` is told from it where to get one.
+            object.__setattr__(self, "card", replace(self.card, counts=self.form.counts_without_numbers))
+
+    def _open_one(self, name: str) -> RowSource:
+        path, answers_path = (self.annotations(f"{self.splits[name]}_{part}.json") for part in ("questions", "answers"))
+        answers = by_id(read_json_list(answers_path, "answers"), "id", answers_path)
+        left_out = () if self.numeric else self.form.numeric_types
+        rows = _active(read_json_list(path, "questions"), answers, left_out)
+        return pack_rows(rows, read=self._read, file=path.name, unit="question", id_key="id")
+
+    def _read(self, row: Row, place: RowPlace) -> Sample:
+        form = self.form
+        kind = read_text(row.get("type"), "type", place)
+        answer = read_text(row.get("answer"), "answer", place)
+        names = [f"{form.image_folder}/{row['img_id']}.{suffix}" for suffix in form.suffixes]
+        path = first_file(Path(self.root), names, "img_id", place)
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=(ImageFile(name=f"{form.image_folder}/{path.name}", path=path),),
+            question=read_text(row.get("question"), "question", place),
+            answers=(_binned(answer, form.unit, place) if kind == form.binned_type else answer,),
+            category=kind,
+            public_id=public_id(row, "id", place),
+        )
 
 
 def _active(
-    questions: list[dict[str, Any]], answers: Mapping[Any, Mapping[str, Any]], left_out: tuple[str, ...]
+    questions: list[dict[str, Any]], answers: Mapping[Id, Mapping[str, Any]], left_out: tuple[str, ...]
 ) -> Iterator[Row]:
     """Yield questions with their answers; one that has none is refused when it is drawn."""
     for question in questions:
         if question.get("active") and question.get("type") not in left_out:
             identifiers = question.get("answers_ids")
             first = identifiers[0] if isinstance(identifiers, list) and identifiers else None
-            answer = answers.get(first, {}) if isinstance(first, int | str) else {}
+            answer = under_id(first, answers, {})
             kept = {key: question.get(key) for key in ("id", "img_id", "type", "question")}
             yield kept | {"answer": answer.get("answer")}
-
-
-def read_row(row: Row, place: RowPlace, *, root: Path, form: Form) -> Sample:
-    """Read one question.
-
-    Raises:
-        BadSampleError: If it lacks its text, its answer or its image.
-    """
-    kind = read_text(row.get("type"), "type", place)
-    answer = read_text(row.get("answer"), "answer", place)
-    names = [f"{form.image_folder}/{row['img_id']}.{suffix}" for suffix in form.suffixes]
-    path = first_file(root, names, "img_id", place)
-    return Sample(
-        sample_id=place.sample_id,
-        origin=place.origin,
-        images=(ImageFile(name=f"{form.image_folder}/{path.name}", path=path),),
-        question=read_text(row.get("question"), "question", place),
-        answers=(_binned(answer, form.unit, place) if kind == form.binned_type else answer,),
-        category=kind,
-        public_id=row["id"],
-    )
 
 
 def _binned(answer: str, unit: str, place: RowPlace) -> str:

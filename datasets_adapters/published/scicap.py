@@ -14,22 +14,20 @@ Source:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_text
 from datasets_adapters.strict_json import StrictJsonError, parse_json
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
-_SPLITS = ("train", "val", "test")
 _CAPTIONS = "1-lowercase-and-token-and-remove-figure-index"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SciCap:
+class SciCap(PublishedDataset):
     """Captions of figures without sub-figures, lowered, in words, without "Figure 2:".
 
     Args:
@@ -38,7 +36,7 @@ class SciCap:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="SciCap",
         homepage="https://github.com/tingyaohsu/SciCap",
         licence="CC BY-NC-SA 4.0",
@@ -46,22 +44,9 @@ class SciCap:
         counts_source="https://github.com/tingyaohsu/SciCap, README.md: first sentence, no sub-figures",
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
         listed = f"List-of-Files-for-Each-Experiments/First-Sentence/No-Subfig/{name}/file_idx.json"
-        path = find_annotations(root, listed, self.card)
+        path = self.annotations(listed)
         figures = read_json(path)
         if not isinstance(figures, list) or not all(isinstance(figure, str) for figure in figures):
             raise ValueError(f"{path} must be a list of file names; is it another file?")
@@ -69,13 +54,13 @@ class SciCap:
         return pack_rows(rows, read=self._read, file=f"{name}/file_idx.json", unit="figure", id_key="figure")
 
     def _read(self, row: Row, place: RowPlace) -> Sample:
-        root, figure, split = Path(self.root), row["figure"], row["split"]
+        figure, split = row["figure"], row["split"]
         name = f"SciCap-No-Subfig-Img/{split}/{figure}.png"
-        described = find_file(root, f"SciCap-Caption-All/{split}/{figure}.json", "figure", place)
+        described = self.file(f"SciCap-Caption-All/{split}/{figure}.json", "figure", place)
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(root, name, "figure", place)),),
+            images=(self.image(name, "figure", place),),
             captions=(_read_caption(described, place),),
         )
 

@@ -11,22 +11,18 @@ Source:
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_object
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_object
 from datasets_adapters.published.question_rows import first_folder
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, optional_text, quote, read_text, read_texts
-from finetune.types import DataCard, Sample, Source
-
-_SPLITS = ("train", "val", "test")
+from finetune.published import DataCard
+from finetune.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScienceQaImages:
+class ScienceQaImages(PublishedDataset):
     """Questions of ScienceQA with an image, their choices, and a hint where there is one.
 
     Args:
@@ -35,7 +31,7 @@ class ScienceQaImages:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="ScienceQA",
         homepage="https://github.com/lupantech/ScienceQA",
         licence="CC BY-NC-SA 4.0",
@@ -43,27 +39,16 @@ class ScienceQaImages:
         counts_source="https://huggingface.co/datasets/lmms-lab/ScienceQA-IMG",
     )
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "test"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, "problems.json", self.card)
+        path = self.annotations("problems.json")
         rows = [
             problem | {"id": number}
             for number, problem in read_json_object(path).items()
             if isinstance(problem, dict) and problem.get("split") == name and problem.get("image")
         ]
-        read = partial(self._read, folder=first_folder(root, (f"images/{name}", name)))
+        read = partial(self._read, folder=first_folder(self.folder, (f"images/{name}", name)))
         return pack_rows(rows, read=read, file=path.name, unit="problem", id_key="id")
 
     def _read(self, row: Row, place: RowPlace, *, folder: str) -> Sample:
@@ -72,7 +57,7 @@ class ScienceQaImages:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, name, "image", place),),
+            images=(self.image(name, "image", place),),
             question=read_text(row.get("question"), "question", place),
             choices=choices,
             answers=(choices[_answer(row.get("answer"), len(choices), place)],),

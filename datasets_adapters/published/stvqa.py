@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from datasets_adapters.paths import existing_file, existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.paths import existing_file
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list, read_plain_text
 from datasets_adapters.published.question_rows import first_folder, read_question
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 _FILES = {"train": "train", "val": "train", "test": "test"}
 _FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +38,7 @@ _ONE_IN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class StVqa:
+class StVqa(PublishedDataset):
     """Questions and answers of ST-VQA's third task.
 
     Args:
@@ -50,40 +51,30 @@ class StVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="ST-VQA",
         homepage="https://rrc.cvc.uab.es/?ch=11&com=downloads",
         licence="see the download page; images under the terms of the seven data sets that they are of",
         counts={"train+val": 26_074, "test": 4_070},
         counts_source="big_vision datasets/stvqa (0127fb6)",
     )
+    splits = _FILES
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="question_id", answer_key="answer", server="https://rrc.cvc.uab.es/?ch=11&com=mymethods&task=3"
     )
 
-    root: str
     val_list: str | None = None
     coco_folder: str | None = "train2014"
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _FILES, self._open_one)
 
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
+        root = self.folder
         if self.coco_folder is not None and not (root / self.coco_folder).is_dir():
             raise ValueError(
                 f"dataset.coco_folder: there is no folder {root / self.coco_folder}; COCO's train2014 is to be had "
                 "from https://cocodataset.org, or take ST-VQA's smaller copies: dataset.coco_folder=null"
             )
         file_part = _FILES[name]
-        path = find_annotations(root, f"{file_part}_task_3.json", self.card)
+        path = self.annotations(f"{file_part}_task_3.json")
         rows = read_json_list(path, "data")
         if file_part == "train":
             for_val = self._listed(root)
@@ -95,13 +86,13 @@ class StVqa:
         if self.val_list is None:
             return None
         path = existing_file("dataset.val_list", root / self.val_list)
-        return frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+        return frozenset(read_plain_text(path).split("\n")) - {""}
 
     def _read(self, row: Row, place: RowPlace, *, folder: str) -> Sample:
         name = f"{folder}/{read_text(row.get('file_path'), 'file_path', place)}"
         if self.coco_folder is not None:
             name = name.replace(f"{folder}/{_COCO}", f"{self.coco_folder}/", 1)
-        image = image_at(self.root, name, "file_path", place)
+        image = self.image(name, "file_path", place)
         return read_question(row, place, image=image, id_key="question_id")
 
 

@@ -12,21 +12,17 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_flag, read_id, read_text
-from finetune.types import DataCard, Sample, Source
-
-_SPLITS = ("train", "test")
+from finetune.published import DataCard
+from finetune.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class TallyQa:
+class TallyQa(PublishedDataset):
     """Questions and counts of TallyQA; scores on test can be told apart by `simple` and `complex`.
 
     Args:
@@ -36,29 +32,19 @@ class TallyQa:
         train_split, eval_split: Of train and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="TallyQA",
         homepage="https://github.com/manoja328/TallyQA_dataset",
         licence="questions without a stated licence, images of Visual Genome CC BY 4.0 and COCO under Flickr's terms",
         counts={"train": 249_318, "test": 38_589},
         counts_source="https://arxiv.org/abs/1810.12440 (test: 22,991 simple and 15,598 complex)",
     )
+    splits = ("train", "test")
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "test"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"{name}.json", self.card)
+        path = self.annotations(f"{name}.json")
         # The original, too, takes both ids to tell questions apart.
         rows = [row | {"id": f"{row.get('image_id')}/{row.get('question_id')}"} for row in read_json_list(path)]
         return pack_rows(rows, read=self._read, file=path.name, unit="question", id_key="id")
@@ -67,7 +53,7 @@ class TallyQa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, row.get("image"), "image", place),),
+            images=(self.image(read_text(row.get("image"), "image", place), "image", place),),
             question=read_text(row.get("question"), "question", place),
             answers=(read_id(row.get("answer"), "answer", place),),
             category=None if row.get("issimple") is None else _kind(row["issimple"], place),

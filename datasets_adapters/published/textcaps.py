@@ -12,15 +12,16 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.ids import grouped_by_id
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, read_texts
-from finetune.types import DataCard, ImageFile, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 # Each split's folder of images.
 _SPLITS = {"train": "train_images", "val": "train_images", "test": "test_images"}
@@ -28,7 +29,7 @@ _HIDDEN = ("test",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextCaps:
+class TextCaps(PublishedDataset):
     """Captions that read the text in the picture.
 
     Args:
@@ -37,54 +38,41 @@ class TextCaps:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="TextCaps",
         homepage="https://textvqa.org/textcaps/dataset",
         licence="captions CC BY 4.0, images CC BY 2.0",
         counts={"train": 21_953, "val": 3_166, "test": 3_289},
         counts_source="https://textvqa.org/textcaps/dataset",
     )
+    splits = _SPLITS
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="image_id", answer_key="caption", server="https://textvqa.org/textcaps/challenge"
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"TextCaps_0.1_{name}.json", self.card)
-        images: dict[object, dict[str, Any]] = {}
-        for row in read_json_list(path, "data"):
-            image = f"{_SPLITS[name]}/{row.get('image_name')}.jpg"
-            first: dict[str, Any] = {
-                "image_id": row.get("image_id"),
-                "image": image,
-                "captions": None if name in _HIDDEN else [],
+        path = self.annotations(f"TextCaps_0.1_{name}.json")
+        images = grouped_by_id(read_json_list(path, "data"), "image_id", path)
+        rows = (
+            {
+                "image_id": image_id,
+                "image": f"{_SPLITS[name]}/{captioned[0].get('image_name')}.jpg",
+                # Some rows of the file hold no caption; the original passes over them as well.
+                "captions": [row["caption_str"] for row in captioned if row.get("caption_str")],
             }
-            joined = images.setdefault(row.get("image_id"), first)
-            # Some rows of the file hold no caption; the original passes over them as well.
-            if joined["captions"] is not None and row.get("caption_str"):
-                joined["captions"].append(row["caption_str"])
-        return pack_rows(images.values(), read=self._read, file=path.name, unit="image", id_key="image_id")
+            for image_id, captioned in images.items()
+        )
+        read = partial(self._read, is_hidden=name in _HIDDEN)
+        return pack_rows(rows, read=read, file=path.name, unit="image", id_key="image_id")
 
-    def _read(self, row: Row, place: RowPlace) -> Sample:
-        captions = row["captions"]
-        if captions == []:
+    def _read(self, row: Row, place: RowPlace, *, is_hidden: bool) -> Sample:
+        captions = [] if is_hidden else row["captions"]
+        if not captions and not is_hidden:
             place.refuse("caption_str", "missing-annotation", "is empty in every row of this image: leave them out")
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=row["image"], path=find_file(Path(self.root), row["image"], "image_name", place)),),
-            captions=() if captions is None else read_texts(captions, "caption_str", place),
+            images=(self.image(row["image"], "image_name", place),),
+            captions=read_texts(captions, "caption_str", place),
             public_id=row["image_id"],
         )

@@ -11,25 +11,24 @@ Source:
     https://textvqa.org/textocr/dataset; mindspore-lab/mindocr's and MMOCR's loaders of the files.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_object
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_object
+from datasets_adapters.published.objects import is_object_of_objects
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.published.words import read_word
 from datasets_adapters.rows import RowPlace, quote, read_number, read_size
-from finetune.types import DataCard, ImageFile, Instance, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Instance, Sample
 
-_SPLITS = ("train", "val")
-_PARTS = ("imgs", "anns", "imgToAnns")
 _UNREADABLE = "."
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOcr:
+class TextOcr(PublishedDataset):
     """Words of TextOCR, each with the box around its polygon.
 
     Args:
@@ -38,40 +37,27 @@ class TextOcr:
         train_split, eval_split: Of train and val, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="TextOCR",
         homepage="https://textvqa.org/textocr/dataset",
         licence="annotations CC BY 4.0, images under Flickr's terms",
         counts={"train": 21_778, "val": 3_124},
         counts_source="Singh et al., TextOCR, 2021",
     )
-
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
+    splits = ("train", "val")
 
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"TextOCR_0.1_{name}.json", self.card)
+        path = self.annotations(f"TextOCR_0.1_{name}.json")
         content = read_json_object(path)
-        images, words, words_of = (content.get(part) for part in _PARTS)
-        if not (isinstance(images, dict) and isinstance(words, dict) and isinstance(words_of, dict)):
-            raise ValueError(f"{path} must have {', '.join(_PARTS)}; is it another file?")
+        images, words, words_of = (content.get(part) for part in ("imgs", "anns", "imgToAnns"))
+        if not (is_object_of_objects(images) and isinstance(words, dict) and isinstance(words_of, dict)):
+            raise ValueError(f"{path} must have imgs (of objects), anns and imgToAnns; is it another file?")
         rows = (
             {
                 "id": image_id,
                 "width": image.get("width"),
                 "height": image.get("height"),
-                # A word that is named and not there is refused when its image is drawn.
-                "words": [words.get(word_id) for word_id in words_of.get(image_id, ())],
+                "words": _named(words_of.get(image_id, []), words),
             }
             for image_id, image in images.items()
         )
@@ -81,15 +67,24 @@ class TextOcr:
         size, name = read_size(row, place), f"train_images/{place.sample_id}.jpg"
         if size is None:
             place.refuse("width", "missing-field", "is missing, and so is height")
+        if row["words"] is None:
+            place.refuse("imgToAnns", "wrong-type", "must be a list of what anns calls the words of the image")
         found = [_word(word, size, f"words[{index}]", place) for index, word in enumerate(row["words"])]
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(Path(self.root), name, "imgs", place)),),
+            images=(self.image(name, "imgs", place),),
             image_size=size,
             instances=tuple(word for word in found if word is not None),
             notes=place.notes,
         )
+
+
+def _named(names: object, words: Mapping[str, Any]) -> list[Any] | None:
+    """Return the words of these names, with None for one that is not there; None where it is no list of names."""
+    if not isinstance(names, list):
+        return None
+    return [words.get(name) if isinstance(name, str) else None for name in names]
 
 
 def _word(word: Any, image_size: tuple[int, int], field_name: str, place: RowPlace) -> Instance | None:

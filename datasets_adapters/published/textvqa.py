@@ -9,6 +9,7 @@ Source:
     https://textvqa.org/dataset; big_vision datasets/textvqa/textvqa.py (0127fb6: files, and turning images upright).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_csv, read_json_list
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_csv, read_json_list
 from datasets_adapters.published.question_rows import read_question
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, ImageFile, ImagePixels, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import ImageFile, ImagePixels, Sample
 
 # Validation images lie among those of training.
 _FOLDERS = {"train": "train_images", "val": "train_images", "test": "test_images"}
@@ -32,12 +33,13 @@ _ROTATIONS = {
     "test_images": "https://storage.googleapis.com/openimages/2018_04/test/test-images-with-rotation.csv",
 }
 _QUARTER = 90
+_WHOLE_DEGREES = re.compile(r"(-?\d{1,4})(?:\.0*)?")
 # As data.max_pixels is by default, which a source does not see.
 _MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextVqa:
+class TextVqa(PublishedDataset):
     """Questions and answers of TextVQA.
 
     Args:
@@ -49,33 +51,23 @@ class TextVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="TextVQA 0.5.1",
         homepage="https://textvqa.org/dataset",
         licence="annotations CC BY 4.0, images CC BY 2.0",
         counts={"train": 34_602, "val": 5_000, "test": 5_734},
         counts_source="https://textvqa.org/dataset",
     )
+    splits = _FOLDERS
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="question_id", answer_key="answer", server="https://eval.ai/web/challenges/challenge-page/874"
     )
 
-    root: str
     turn_upright: bool = True
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _FOLDERS, self._open_one)
 
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"TextVQA_0.5.1_{name}.json", self.card)
+        root = self.folder
+        path = self.annotations(f"TextVQA_0.5.1_{name}.json")
         rows = read_json_list(path, "data")
         folder = _FOLDERS[name]
         if self.turn_upright:
@@ -86,7 +78,7 @@ class TextVqa:
 
     def _read(self, row: Row, place: RowPlace, *, folder: str) -> Sample:
         name = f"{folder}/{read_text(row.get('image_id'), 'image_id', place)}.jpg"
-        image = image_at(self.root, name, "image_id", place)
+        image = self.image(name, "image_id", place)
         turns = row.get("quarter_turns", 0)
         return read_question(row, place, image=_turned(image, turns) if turns else image, id_key="question_id")
 
@@ -102,15 +94,22 @@ def _quarter_turns(path: Path, image_ids: set[str]) -> Mapping[str, int]:
             f"dataset.root: there is no {path}: save {_ROTATIONS[path.parent.name]} there, or leave rotated images as "
             "they are: dataset.turn_upright=false"
         )
-    found = {
-        row["ImageID"]: float(row["Rotation"])
-        for row in read_csv(path, ("ImageID", "Rotation"))
-        if row["ImageID"] in image_ids and row["Rotation"] not in ("", "nan")
-    }
-    for image_id, degrees in found.items():
-        if degrees % _QUARTER:
-            raise ValueError(f"{path}: {image_id} is rotated by {degrees} degrees, which is no multiple of {_QUARTER}")
-    return {image_id: int(degrees // _QUARTER) % 4 for image_id, degrees in found.items() if degrees}
+    rows = (row for row in read_csv(path, ("ImageID", "Rotation")) if row["ImageID"] in image_ids)
+    return {row["ImageID"]: _quarters(row["Rotation"], row["ImageID"], path) for row in rows}
+
+
+def _quarters(degrees: str, image_id: str, path: Path) -> int:
+    """Return the quarters of an angle, 0 to 3; 0 where it is not known.
+
+    Raises:
+        ValueError: If it is no number, or between two quarters.
+    """
+    if degrees in ("", "nan"):
+        return 0
+    match = _WHOLE_DEGREES.fullmatch(degrees)
+    if match is None or int(match[1]) % _QUARTER:
+        raise ValueError(f"{path}: {image_id} is rotated by {degrees} degrees, which is no multiple of {_QUARTER}")
+    return int(match[1]) // _QUARTER % 4
 
 
 def _turned(image: ImageFile, turns: int) -> ImagePixels:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_adapters.paths import existing_folder, find_file, find_frames
+from datasets_adapters.published.base import PublishedDataset
 from datasets_adapters.published.rows import Row
 from datasets_adapters.rows import RowPlace
+from finetune.settings import at_least
 from finetune.types import BadSampleError, ImageFile
 
 FRAMES = "frames"
@@ -34,10 +36,33 @@ class Segment:
 WHOLE = Segment(start=0.0, end=1.0)
 
 
-def sampled_frames(
-    root: Path, video: str, place: RowPlace, *, stride: int, segment: Segment = WHOLE
-) -> tuple[ImageFile, ...]:
-    """Return the first frame of a video, or of a segment of it, and every `stride`-th after it.
+@dataclass(frozen=True, kw_only=True)
+class PublishedVideos(PublishedDataset):
+    """A data set of videos; a row names its own under `video`.
+
+    Args:
+        root: Folder of the authors' files, and of frames.
+        frame_stride: Of a row's frames, show one and every so many after it; data.random_start says which is the first.
+        skip_missing_videos: Leave out rows whose video has no folder of frames: many can no longer be had.
+    """
+
+    frame_stride: int = 1
+    skip_missing_videos: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("frame_stride", self.frame_stride, 1)
+
+    def shown(self, rows: Iterable[Row], path: Path) -> Iterable[Row]:
+        """Return the rows of a file that take part. Raises as `with_frames`."""
+        return with_frames(rows, path, self.folder) if self.skip_missing_videos else rows
+
+    def frames(self, video: str, place: RowPlace, *, segment: Segment = WHOLE) -> tuple[ImageFile, ...]:
+        """Return a row's part of its video, from which `frame_stride` chooses later. Raises as `find_segment`."""
+        return find_segment(Path(self.root), video, place, segment)
+
+
+def find_segment(root: Path, video: str, place: RowPlace, segment: Segment) -> tuple[ImageFile, ...]:
+    """Return the frames of a segment of a video.
 
     Raises:
         BadSampleError: If the video has no folder, or its folder holds no image.
@@ -48,21 +73,25 @@ def sampled_frames(
     except BadSampleError as error:
         advice = f"{error.message}; dataset.skip_missing_videos=true leaves out videos without a folder"
         place.refuse("video", error.code, advice)
-    names = segment.of(frames)[::stride]
-    return tuple(ImageFile(name=name, path=find_file(folder, name, "video", place)) for name in names)
+    return tuple(ImageFile(name=name, path=find_file(folder, name, "video", place)) for name in segment.of(frames))
 
 
-def with_frames(rows: Iterable[Row], root: Path) -> list[Row]:
+def with_frames(rows: Iterable[Row], path: Path, root: Path) -> list[Row]:
     """Return the rows whose `video` has a folder.
+
+    Args:
+        path: The file that they stand in, for the message.
 
     Raises:
         ValueError: If none has.
     """
     folder = existing_folder("dataset.root", root / FRAMES)
     present = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
-    kept = [row for row in rows if row.get("video") in present]
+    # What is no name stays, and is refused when it is drawn.
+    kept = [row for row in rows if not isinstance(row.get("video"), str) or row["video"] in present]
     if not kept:
         raise ValueError(
-            f"dataset.skip_missing_videos: no video of this split has a folder in {folder}: extract frames"
+            f"dataset.skip_missing_videos: no video of this split of {path.name} has a folder in {folder}: "
+            "extract frames"
         )
     return kept

@@ -13,22 +13,20 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_list
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows, texts_under
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, texts_under
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
-_SPLITS = ("train", "val", "test")
 _HIDDEN = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VizWizVqa:
+class VizWizVqa(PublishedDataset):
     """Questions and answers of VizWiz-VQA.
 
     Args:
@@ -37,7 +35,7 @@ class VizWizVqa:
         train_split, eval_split: Of train, val and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="VizWiz-VQA",
         homepage="https://vizwiz.org/tasks-and-datasets/vqa",
         licence="CC BY 4.0",
@@ -48,21 +46,8 @@ class VizWizVqa:
         id_key="image", answer_key="answer", server="https://vizwiz.org/tasks-and-datasets/vqa"
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, (f"Annotations/{name}.json", f"annotations/{name}.json"), self.card)
+        path = self.annotations((f"Annotations/{name}.json", f"annotations/{name}.json"))
         rows = [row | {"split": name} for row in read_json_list(path)]
         return pack_rows(rows, read=self._read, file=path.name, unit="image", id_key="image")
 
@@ -71,7 +56,7 @@ class VizWizVqa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, f"{row['split']}/{name}", "image", place),),
+            images=(self.image(f"{row['split']}/{name}", "image", place),),
             question=read_text(row.get("question"), "question", place),
             answers=() if row["split"] == _HIDDEN else _answers(row.get("answers"), place),
             public_id=name,

@@ -8,14 +8,16 @@ Source:
     https://visualqa.org/download.html; GT-Vision-Lab/VQA, README; big_vision datasets/okvqa/okvqa.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import by_id, find_annotations, read_json_list
-from datasets_adapters.published.rows import ReadRow, Row, RowSource, image_at, pack_rows, texts_under
-from datasets_adapters.rows import RowPlace, read_id, read_text
-from finetune.types import DataCard, Sample
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_list
+from datasets_adapters.published.ids import by_id, under_id
+from datasets_adapters.published.rows import Row, RowSource, pack_rows, public_id, texts_under
+from datasets_adapters.rows import RowPlace, read_text
+from finetune.types import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,38 +34,34 @@ class VqaFiles:
     images: str
 
 
-def open_vqa(root: str, files: VqaFiles, card: DataCard, read: ReadRow) -> RowSource:
-    """Join the questions with their answers, which stand under `annotation` in each row; without it, they are hidden.
+@dataclass(frozen=True, kw_only=True)
+class VqaDataset(PublishedDataset):
+    """A data set of such files; those of each split stand in `splits`."""
 
-    Raises:
-        ValueError: If a file is missing or is another one.
-    """
-    folder = existing_folder("dataset.root", Path(root))
-    path = find_annotations(folder, files.questions, card)
-    rows = read_json_list(path, "questions")
-    if files.answers is not None:
-        answers_path = find_annotations(folder, files.answers, card)
-        answers = by_id(read_json_list(answers_path, "annotations"), "question_id", answers_path)
-        # A question without its annotation is refused when it is drawn.
-        rows = [row | {"annotation": answers.get(row.get("question_id"), {})} for row in rows]
-    stem = f"{files.images}/COCO_{files.images}"
-    packed = [row | {"image": f"{stem}_{row.get('image_id')!s:0>12}.jpg"} for row in rows]
-    return pack_rows(packed, read=read, file=path.name, unit="question", id_key="question_id")
+    splits: ClassVar[Mapping[str, VqaFiles]]
 
+    def _open_one(self, name: str) -> RowSource:
+        files = self.splits[name]
+        path = self.annotations(files.questions)
+        rows = read_json_list(path, "questions")
+        # A row without `annotation` is one whose answers are hidden.
+        if files.answers is not None:
+            answers_path = self.annotations(files.answers)
+            answers = by_id(read_json_list(answers_path, "annotations"), "question_id", answers_path)
+            # A question without its annotation is refused when it is drawn.
+            rows = [row | {"annotation": under_id(row.get("question_id"), answers, {})} for row in rows]
+        stem = f"{files.images}/COCO_{files.images}"
+        packed = [row | {"image": f"{stem}_{row.get('image_id')!s:0>12}.jpg"} for row in rows]
+        return pack_rows(packed, read=self._read, file=path.name, unit="question", id_key="question_id")
 
-def read_question(root: str, row: Row, place: RowPlace) -> Sample:
-    """Read a joined row.
-
-    Raises:
-        BadSampleError: If it breaks a rule.
-    """
-    read_id(row.get("question_id"), "question_id", place)
-    annotation = row.get("annotation")
-    return Sample(
-        sample_id=place.sample_id,
-        origin=place.origin,
-        images=(image_at(root, row["image"], "image_id", place),),
-        question=read_text(row.get("question"), "question", place),
-        answers=() if annotation is None else texts_under(annotation.get("answers"), "answer", "answers", place),
-        public_id=row["question_id"],
-    )
+    def _read(self, row: Row, place: RowPlace) -> Sample:
+        identifier = public_id(row, "question_id", place)
+        annotation = row.get("annotation")
+        return Sample(
+            sample_id=place.sample_id,
+            origin=place.origin,
+            images=(self.image(row["image"], "image_id", place),),
+            question=read_text(row.get("question"), "question", place),
+            answers=() if annotation is None else texts_under(annotation.get("answers"), "answer", "answers", place),
+            public_id=identifier,
+        )

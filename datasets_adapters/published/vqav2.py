@@ -11,11 +11,11 @@ Source:
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from datasets_adapters.published.rows import Row, RowSource
-from datasets_adapters.published.splits import open_split
-from datasets_adapters.published.vqa_files import VqaFiles, open_vqa, read_question
+from datasets_adapters.published.rows import Row
+from datasets_adapters.published.vqa_files import VqaDataset, VqaFiles
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source, SubmissionFormat
+from finetune.published import DataCard, SubmissionFormat
+from finetune.types import Sample
 
 _QUESTIONS = "v2_OpenEnded_mscoco_{}_questions.json"
 _ANSWERS = "v2_mscoco_{}_annotations.json"
@@ -30,7 +30,7 @@ _SPLITS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vqav2:
+class Vqav2(VqaDataset):
     """Questions and answers of VQAv2; scores can be told apart by `yesno`, `number` and `other`.
 
     Args:
@@ -39,34 +39,20 @@ class Vqav2:
         train_split, eval_split: Of train, val, test-dev and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="VQAv2",
         homepage="https://visualqa.org/download.html",
         licence="annotations CC BY 4.0, images under Flickr's terms",
         counts={"train": 443_757, "val": 214_354, "test-dev": 107_394, "test": 447_793},
         counts_source="https://visualqa.org/download.html",
     )
+    splits = _SPLITS
     submission: ClassVar[SubmissionFormat] = SubmissionFormat(
         id_key="question_id", answer_key="answer", server="https://eval.ai/web/challenges/challenge-page/830"
     )
 
-    root: str
-    train_split: str = "train"
-    eval_split: str = "val"
-
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _SPLITS, self._open_one)
-
-    def _open_one(self, name: str) -> RowSource:
-        return open_vqa(self.root, _SPLITS[name], self.card, self._read)
-
     def _read(self, row: Row, place: RowPlace) -> Sample:
-        sample = read_question(self.root, row, place)
+        sample = super()._read(row, place)
         annotation = row.get("annotation")
         return sample if annotation is None else replace(sample, category=_category(annotation, place))
 

@@ -12,15 +12,13 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations, read_json_lines
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_flag, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _COUNTS = {
     "zeroshot/train": 3_489,
@@ -33,7 +31,7 @@ _COUNTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vsr:
+class Vsr(PublishedDataset):
     """Sentences of VSR, in its two ways of dividing them.
 
     Args:
@@ -43,29 +41,20 @@ class Vsr:
             sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="VSR",
         homepage="https://github.com/cambridgeltl/visual-spatial-reasoning",
         licence="sentences Apache 2.0, images under Flickr's terms",
         counts=_COUNTS,
         counts_source="https://github.com/cambridgeltl/visual-spatial-reasoning, data/splits",
     )
+    splits = _COUNTS
 
-    root: str
     train_split: str = "zeroshot/train"
     eval_split: str = "zeroshot/dev"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _COUNTS, self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"splits/{name}.jsonl", self.card)
+        path = self.annotations(f"splits/{name}.jsonl")
         rows = (row | {"id": f"{name}-{number}"} for number, row in enumerate(read_json_lines(path), start=1))
         return pack_rows(rows, read=self._read, file=path.name, unit="row", id_key="id")
 
@@ -74,7 +63,7 @@ class Vsr:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, f"images/{name}", "image", place),),
+            images=(self.image(f"images/{name}", "image", place),),
             question=read_text(row.get("caption"), "caption", place),
             answers=("True" if read_flag(row.get("label"), "label", place) else "False",),
         )

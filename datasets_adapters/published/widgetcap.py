@@ -13,29 +13,30 @@ Source:
     big_vision datasets/widgetcap/widgetcap.py (0127fb6) and pix2struct's preprocessing read them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat, read_box
-from datasets_adapters.paths import existing_folder, find_file, stored_size
-from datasets_adapters.published.files import find_annotations, read_csv
+from datasets_adapters.paths import find_file, stored_size
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_csv, read_plain_text
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, quote, read_number, read_text, read_texts
 from datasets_adapters.strict_json import StrictJsonError, parse_json
 from finetune.geometry import Box
-from finetune.types import DataCard, ImageFile, OutlinedImage, Sample, Source
+from finetune.published import DataCard
+from finetune.types import ImageFile, OutlinedImage, Sample, Source
 
 _FILE = "widget_captions.csv"
 _COLUMNS = ("screenId", "nodeId", "captions")
-_SPLITS = ("train", "dev", "test")
 _CANVAS_HEIGHT = 2560
 
 
 @dataclass(frozen=True, kw_only=True)
-class WidgetCaptions:
+class WidgetCaptions(PublishedDataset):
     """Captions of widgets, each shown with a red box around it on its screen.
 
     Args:
@@ -45,7 +46,7 @@ class WidgetCaptions:
         train_split, eval_split: Of train, dev and test, or slices and sums of them.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="Widget Captioning",
         homepage="https://github.com/google-research-datasets/widget-caption and https://interactionmining.org/rico",
         licence="captions CC BY 4.0, screenshots for research",
@@ -53,27 +54,20 @@ class WidgetCaptions:
         counts={},
         counts_source="https://github.com/google-research-datasets/widget-caption, README.md: 48,326 in all",
     )
+    splits = ("train", "dev", "test")
 
-    root: str
-    train_split: str = "train"
     eval_split: str = "dev"
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
+    def _opener(self) -> Callable[[str], Source]:
         widgets = cache(self._read_widgets)
-        return open_split(split, _SPLITS, lambda name: self._open_one(name, widgets()))
+        return lambda name: self._open_split(name, widgets())
 
     def _read_widgets(self) -> list[dict[str, str]]:
-        root = existing_folder("dataset.root", Path(self.root))
-        return list(read_csv(find_annotations(root, _FILE, self.card), _COLUMNS))
+        return list(read_csv(self.annotations(_FILE), _COLUMNS))
 
-    def _open_one(self, name: str, widgets: list[dict[str, str]]) -> RowSource:
-        path = find_annotations(Path(self.root), f"split/{name}.txt", self.card)
-        screens = set(path.read_text(encoding="utf-8").split())
+    def _open_split(self, name: str, widgets: list[dict[str, str]]) -> RowSource:
+        path = self.annotations(f"split/{name}.txt")
+        screens = set(read_plain_text(path).split())
         rows = [
             {"widget": f"{row['screenId']}_{row['nodeId']}"} | {column: row[column] for column in _COLUMNS}
             for row in widgets
@@ -84,7 +78,7 @@ class WidgetCaptions:
     def _read(self, row: Row, place: RowPlace) -> Sample:
         root, screen = Path(self.root), row["screenId"]
         name = f"combined/{screen}.jpg"
-        image = ImageFile(name=name, path=find_file(root, name, "screenId", place))
+        image = self.image(name, "screenId", place)
         hierarchy = find_file(root, f"combined/{screen}.json", "screenId", place)
         box = _box(_node(hierarchy, row["nodeId"], place).get("bounds"), image, place)
         return Sample(

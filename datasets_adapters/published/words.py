@@ -11,7 +11,7 @@ UNREADABLE = "###"
 
 
 def read_word(
-    text: str | None,
+    text: object,
     points: Sequence[tuple[float, float]],
     image_size: tuple[int, int],
     field_name: str,
@@ -22,11 +22,11 @@ def read_word(
     Polygons leave their image by some pixels in all of these data sets, and are clipped to it.
 
     Args:
-        text: None where nobody could read it.
+        text: What the file has for it; None where nobody could read it.
         points: (x, y) in pixels.
 
     Raises:
-        BadSampleError: If the text is empty, or a coordinate is no number.
+        BadSampleError: If the text is none, or empty, or a coordinate is no number.
     """
     xs, ys = [x for x, _ in points], [y for _, y in points]
     corners = [min(xs), min(ys), max(xs), max(ys)]

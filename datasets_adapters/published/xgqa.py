@@ -12,23 +12,20 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder
-from datasets_adapters.published.files import find_annotations
+from datasets_adapters.published.base import PublishedDataset
 from datasets_adapters.published.gqa import question_rows
-from datasets_adapters.published.rows import Row, RowSource, image_at, pack_rows
-from datasets_adapters.published.splits import open_split
+from datasets_adapters.published.rows import Row, RowSource, pack_rows
 from datasets_adapters.rows import RowPlace, read_text
-from finetune.types import DataCard, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _LANGUAGES = ("bn", "de", "en", "id", "ko", "pt", "ru", "zh")
 _ALL = "+".join(_LANGUAGES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Xgqa:
+class Xgqa(PublishedDataset):
     """Questions of xGQA's zero-shot test; scores can be told apart by language.
 
     Args:
@@ -37,29 +34,20 @@ class Xgqa:
         train_split, eval_split: Of bn, de, en, id, ko, pt, ru and zh, or slices and sums of them. None is for training.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="xGQA",
         homepage="https://github.com/adapter-hub/xGQA",
         licence="questions CC BY 4.0, images under Flickr's terms",
         counts=dict.fromkeys(_LANGUAGES, 12_578),
         counts_source="https://github.com/adapter-hub/xGQA: the few-shot sets (9,666, 1,422, 1,490) together",
     )
+    splits = _LANGUAGES
 
-    root: str
     train_split: str = _ALL
     eval_split: str = _ALL
 
-    def open(self, split: str) -> Source:
-        """Open a split or a sum of slices.
-
-        Raises:
-            ValueError: If a file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, _LANGUAGES, self._open_one)
-
     def _open_one(self, language: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        path = find_annotations(root, f"data/zero_shot/testdev_balanced_questions_{language}.json", self.card)
+        path = self.annotations(f"data/zero_shot/testdev_balanced_questions_{language}.json")
         # A question has the same id in every language.
         rows = (
             row | {"language": language, "example_id": f"{row['question_id']}_{language}"}
@@ -71,7 +59,7 @@ class Xgqa:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(image_at(self.root, f"images/{row.get('imageId')}.jpg", "imageId", place),),
+            images=(self.image(f"images/{row.get('imageId')}.jpg", "imageId", place),),
             question=read_text(row.get("question"), "question", place),
             answers=(read_text(row.get("answer"), "answer", place),),
             category=row["language"],

@@ -9,23 +9,21 @@ Source:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
-from datasets_adapters.paths import existing_folder, find_file
-from datasets_adapters.published.files import find_annotations, read_json_lines
+from datasets_adapters.published.base import PublishedDataset
+from datasets_adapters.published.files import read_json_lines
 from datasets_adapters.published.languages import XM3600_LANGUAGES
 from datasets_adapters.published.rows import Row, RowSource, pack_rows
-from datasets_adapters.published.splits import open_split
 from datasets_adapters.rows import RowPlace, quote, read_text, read_texts
-from finetune.types import DataCard, ImageFile, Sample, Source
+from finetune.published import DataCard
+from finetune.types import Sample
 
 _FILE = "captions.jsonl"
 _ALL = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Xm3600:
+class Xm3600(PublishedDataset):
     """Captions to evaluate on, never to train on; each language of an image is a sample, told apart by its code.
 
     Args:
@@ -37,30 +35,21 @@ class Xm3600:
             captions as they were written.
     """
 
-    card: ClassVar[DataCard] = DataCard(
+    card = DataCard(
         title="Crossmodal-3600",
         homepage="https://google.github.io/crossmodal-3600",
         licence="captions CC BY 4.0, images CC BY 2.0",
         counts={_ALL: 36 * 3_600} | dict.fromkeys(XM3600_LANGUAGES, 3_600),
         counts_source="https://google.github.io/crossmodal-3600: 3600 images, 36 languages",
     )
+    splits = (_ALL, *XM3600_LANGUAGES)
 
-    root: str
     train_split: str = _ALL
     eval_split: str = _ALL
     tokenized: bool = False
 
-    def open(self, split: str) -> Source:
-        """Open all languages, or some.
-
-        Raises:
-            ValueError: If the file is missing or is another one, or the split is not known.
-        """
-        return open_split(split, (_ALL, *XM3600_LANGUAGES), self._open_one)
-
     def _open_one(self, name: str) -> RowSource:
-        root = existing_folder("dataset.root", Path(self.root))
-        images = list(read_json_lines(find_annotations(root, _FILE, self.card)))
+        images = list(read_json_lines(self.annotations(_FILE)))
         rows = [
             {
                 "id": f"{image.get('image/key')}_{language}",
@@ -82,7 +71,7 @@ class Xm3600:
         return Sample(
             sample_id=place.sample_id,
             origin=place.origin,
-            images=(ImageFile(name=name, path=find_file(Path(self.root), name, "image/key", place)),),
+            images=(self.image(name, "image/key", place),),
             captions=read_texts(captions.get(kind), f"{language}.{kind}", place),
             language=language,
             category=language,

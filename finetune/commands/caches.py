@@ -6,6 +6,7 @@ from pathlib import Path
 
 from finetune.commands.preflight import require_writable
 from finetune.commands.session import Session
+from finetune.data.frames import shown_images
 from finetune.data.missing_images import MissingImages
 from finetune.data.mixture import Ingredient
 from finetune.data.ready_images import ReadyImage, pixel_settings
@@ -79,7 +80,7 @@ def _images_of(ingredient: Ingredient, session: Session) -> int:
     if session.config.data.num_images is not None:
         return session.config.data.num_images
     try:
-        return max(1, len(ingredient.source[0].images)) if len(ingredient.source) else 1
+        return max(1, len(shown_images(ingredient.source[0], None))) if len(ingredient.source) else 1
     except BadSampleError:
         return 1
 

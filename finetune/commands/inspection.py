@@ -10,9 +10,10 @@ from finetune.inspection.page import write_page
 from finetune.inspection.publication import Publication, check_publication
 from finetune.inspection.reconstruction import Reconstruction
 from finetune.inspection.statistics import Inspection, inspect_split
+from finetune.published import Published
 from finetune.reporting.progress import progress_for
 from finetune.tokens.codec_record import UsesCodec, record_of
-from finetune.types import Dataset, Published
+from finetune.types import Dataset
 
 _MOST_PROBLEMS = 10
 
@@ -23,6 +24,10 @@ def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients:
     Args:
         page: The page's file; the parts of a mixture put their names behind its own.
     """
+    publications = [_publication_of(config, ingredient) for ingredient in ingredients]
+    # Before all else: it needs no model's tokenizer, and reading every sample takes a while.
+    for line in [line for one in publications if one is not None for line in one.lines()]:
+        print(line, flush=True)
     inputs = config.model.read_inputs()
     encoder = SampleEncoder(
         tokenizer=inputs.tokenizer,
@@ -31,7 +36,7 @@ def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients:
         data=config.data,
     )
     progress = progress_for(is_main=True)
-    for ingredient in ingredients:
+    for ingredient, publication in zip(ingredients, publications, strict=True):
         inspection = inspect_split(
             ingredient.source,
             ingredient.recipe,
@@ -43,10 +48,8 @@ def inspect(config: RunConfig, page: Path, command: InspectCommand, ingredients:
         split = command.split or "the training split"
         own_page = page.with_stem(f"{page.stem}-{ingredient.name}") if ingredient.name else page
         title = f"{ingredient.name or type(config.dataset).__name__}, {split}"
-        publication = _publication_of(config, ingredient)
         write_page(inspection, own_page, title=title, codec=_codec_of(ingredient), publication=publication)
-        published = publication.lines() if publication is not None else ()
-        print("\n".join([*published, *_summary(inspection), f"page: {own_page}"]), flush=True)
+        print("\n".join([*_summary(inspection), f"page: {own_page}"]), flush=True)
     progress.close()
 
 

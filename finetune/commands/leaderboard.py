@@ -1,6 +1,7 @@
 """`finetune report`: runs beside the published figures, for the terminal, as Markdown or as a page."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,9 +23,10 @@ def show_leaderboard(command: ReportCommand) -> None:
     """Print the table, and write it where that is wanted.
 
     Raises:
-        ValueError: If a folder is no run and holds none.
+        ValueError: If a folder is no run and holds none, or a run that is named itself is damaged.
     """
-    comparisons = [one for result in find_results(command.folders) for one in compare(result, published())]
+    results = find_results(command.folders, lambda damage: print(f"warning: left out: {damage}", file=sys.stderr))
+    comparisons = [one for result in results for one in compare(result, published())]
     _print(comparisons)
     if command.to is not None:
         text = markdown(comparisons) if command.to.endswith(".md") else page(comparisons)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from finetune.engine.distribution import Distribution
 from finetune.engine.optimizer import Muon
 from finetune.evaluate.metrics.names import check_best_metric
 from finetune.export.portable import check_portable
+from finetune.leaderboard.run_result import shares_rows
 from finetune.model.choices import HubModel
 from finetune.peft.lora import Lora, Quantization
 from finetune.settings import Precision
@@ -60,6 +62,17 @@ def check_distribution(config: RunConfig) -> None:
             precision=config.training.precision,
             is_quantized=quantization is not Quantization.none,
             compiles_layers=config.training.compile_layers,
+        )
+
+
+def warn_of_shared_rows(config: RunConfig) -> None:
+    """Say that what is evaluated is trained on, too: the original's last word where a server holds the test answers."""
+    trained, scored = config.dataset.train_split, config.dataset.eval_split
+    if config.training.max_steps != 0 and shares_rows(trained, scored):
+        print(
+            f"warning: the split {scored} is evaluated and, in {trained}, trained on: its scores are no result; for "
+            "one, set dataset.train_split (the experiment's file says which split it is tuned on)",
+            file=sys.stderr,
         )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from finetune.config.schema import RunConfig
 from finetune.data.mixture import Ingredient, Mixture
+from finetune.published import SubmissionFormat, Submits
 from finetune.reporting.submission_file import write_submission
-from finetune.types import Dataset, SubmissionFormat, Submits
+from finetune.types import Dataset
 from finetune.wording import counted
 
 

@@ -21,7 +21,7 @@ from omegaconf import BooleanNode, EnumNode, FloatNode, IntegerNode, OmegaConf, 
 from omegaconf.errors import OmegaConfBaseException
 
 from finetune.names import hint
-from finetune.types import DataCard
+from finetune.published import DataCard
 
 PACKAGES = ("finetune", "recipes", "datasets_adapters")
 TARGET = "_target_"

@@ -1,6 +1,7 @@
 """The border between Hydra and the project: past `parse` there is no DictConfig, and nothing unchecked."""
 
 import dataclasses
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
@@ -49,7 +50,10 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise ValueError(f"{error.full_key}: {str(error.msg).partition(chr(10))[0]}") from error
+        first_line = str(error.msg).partition("\n")[0]
+        # A resolver of our own says all that there is to say.
+        told = re.sub(r"^ValueError raised while resolving interpolation: ", "", first_line)
+        raise ValueError(f"{error.full_key}: {told}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

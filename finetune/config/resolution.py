@@ -6,7 +6,6 @@
 What is typed on the command line replaces the whole, as with any other value.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +13,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from finetune.model.folder import read_facts
+from finetune.model.npz_checkpoint import inspect_npz
+
 _PUBLISHED = (224, 448, 896)
 _PUBLISHER = "google/"
-_VARIANT = re.compile(r".*-(\d+)")
+# The end of a published name, and of one that keeps to its form.
+_VARIANT = re.compile(rf".*-({'|'.join(map(str, _PUBLISHED))})")
 
 
 def register_resolvers() -> None:
@@ -37,10 +40,17 @@ def _at_resolution(table: Mapping[int, Any], *, _root_: DictConfig) -> Any:
     A model of no published size, such as the tiny one, takes the values of the smallest.
 
     Raises:
-        ValueError: If the paper has no values for a published size.
+        ValueError: If the paper has no values for a published size, or several and the model's size is not known.
     """
-    values = dict(table)
-    side = _side_of(_root_.get("model") or {})
+    values, model = dict(table), _root_.get("model") or {}
+    side = _side_of(model)
+    # A variant that tells none is no variant, and the model's own to refuse.
+    is_unknown = side is None and model.get("repository") is not None and model.get("variant") is None
+    if is_unknown and len(set(values.values())) > 1:
+        raise ValueError(
+            f"the paper's values differ by resolution, and model.repository={model['repository']} does not tell its "
+            "own; give model.image_size"
+        )
     if side in values:
         return values[side]
     if side in _PUBLISHED:
@@ -53,16 +63,19 @@ def _at_resolution(table: Mapping[int, Any], *, _root_: DictConfig) -> Any:
 
 
 def _side_of(model: Mapping[str, Any]) -> int | None:
-    if model.get("image_size") is not None:
-        return int(model["image_size"])
+    """Return the side of a model's image; None: nothing that was said, or lies on this machine, tells it."""
+    if isinstance(size := model.get("image_size"), int):
+        return size
     if match := _VARIANT.fullmatch(str(model.get("variant") or model.get("repository") or "")):
         return int(match[1])
-    return _side_in_folder(str(model.get("path") or ""))
+    return None if model.get("path") is None else _side_at(Path(str(model["path"])))
 
 
-def _side_in_folder(path: str) -> int | None:
-    """Return what a folder's config.json says; whether it is a usable model is the model's own to check."""
+def _side_at(path: Path) -> int | None:
+    """Return what a checkpoint says of itself; one that cannot be read is the model's own to refuse."""
     try:
-        return int(json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["vision_config"]["image_size"])
-    except (OSError, ValueError, KeyError, TypeError):
+        if path.is_dir():
+            return read_facts(path, setting="model.path").image_size
+        return inspect_npz(path, setting="model.path").dimensions.image_size
+    except ValueError:
         return None

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from finetune.data.frames import random_start, shown_images
 from finetune.data.ready_images import ImageReader, ReadyImage
 from finetune.data.shards import ShardStore
 from finetune.data.transforms import orient_sample
@@ -79,7 +80,8 @@ class SampleEncoder:
         Raises:
             BadSampleError: If an image, the annotations, the recipe or the text's length refuse the sample.
         """
-        encoded = self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize, self.image_reader)
+        start = random_start(sample, self.data.num_images, rng) if self.data.random_start else 0
+        encoded = self._encode(sample, lambda seen: recipe.encode(seen, rng), tokenize, self.image_reader, start=start)
         self._refuse_over_row(encoded)
         return encoded
 
@@ -107,12 +109,10 @@ class SampleEncoder:
             image_states=None if features is None else torch.zeros((1, *features.shape), dtype=features.dtype),
         )
 
-    def _read_images(self, sample: Sample, reader: ImageReader) -> list[ReadyImage]:
-        """Make ready those of a sample's images that data.num_images shows."""
+    def _read_images(self, sample: Sample, shown: Sequence[ImageReference], reader: ImageReader) -> list[ReadyImage]:
+        """Make ready those of a sample's images that are shown."""
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
             self._check_num_images(sample)
-            # What is shown again need not be decoded again, what is left out not at all.
-            shown = sample.images[: self.data.num_images]
             return [_read(reader, reference, place) for place, reference in enumerate(shown)]
 
     def _encode(
@@ -121,23 +121,29 @@ class SampleEncoder:
         say: Callable[[Sample], Example],
         to_ids: Callable[..., TokenizedExample],
         reader: ImageReader,
+        *,
+        start: int = 0,
     ) -> Encoded:
-        images = self._read_images(sample, reader)
+        # What is shown again need not be decoded again, what is left out not at all.
+        references = shown_images(sample, self.data.num_images, start=start)
+        images = self._read_images(sample, references, reader)
         with _naming(origin=sample.origin, sample_id=sample.sample_id):
             seen = orient_sample(
-                replace(sample, images=self._shown(sample.images)),
+                replace(sample, images=self._shown(references), frame_stride=1),
                 oriented_size=images[0].size,
                 orientation=images[0].orientation,
                 drawn_on=self.data.boxes_drawn_on,
             )
             example = say(seen)
             tokenized = self._to_ids(example, to_ids)
-        notes = Counter(sample.notes) + self._count_images(len(sample.images))
+        notes = Counter(sample.notes) + self._count_images(len(shown_images(sample, None)))
         notes.update(note for image in images for note in image.notes)
         notes.update(example.notes)
         if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
             notes["examples cut at data.max_text_tokens"] += 1
-        shown = [images[_place(image, sample.images)] for image in example.images]
+            if example.suffix and not tokenized.num_targets:
+                notes["of them examples that teach nothing, their prefix being as long"] += 1
+        shown = [images[_place(image, references)] for image in example.images]
         return Encoded(
             sample=seen,
             example=replace(example, notes=dict(notes)),
@@ -158,7 +164,7 @@ class SampleEncoder:
 
     def _check_num_images(self, sample: Sample) -> None:
         """Refuse a sample without an image, or with more than anybody said that there would be."""
-        num_given, limit = len(sample.images), self.data.max_images
+        num_given, limit = len(shown_images(sample, None)), self.data.max_images
         if num_given == 0:
             raise _refusal(sample, "image", "no-image", "the sample has no image; PaliGemma needs at least one")
         if self.data.num_images is None and num_given > limit:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune.data.encode import SampleEncoder
+from finetune.data.frames import shown_images
 from finetune.data.mixture import Ingredient, TrainingSet
 from finetune.data.ready_images import ReadyImage
 from finetune.data.shards import ShardStore
@@ -32,7 +33,7 @@ class MissingImages:
         except BadSampleError:
             return []
         missing = []
-        for reference in sample.images[: self.encoder.data.num_images]:
+        for reference in shown_images(sample, self.encoder.data.num_images):
             try:
                 image = self.encoder.image_reader.read_missing(reference, self.store)
             except BadSampleError:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from finetune.engine.distribution import Distribution, Mode
-from finetune.engine.launch import refuse_other_plans, settle_for_cpu
+from finetune.engine.launch import meet_anew, refuse_other_plans, settle_for_cpu
 from finetune.engine.sharding.replicated import Replicated
 from finetune.engine.sharding.sharding import Connection, Sharding
 from finetune.engine.watched import longest_wait, watched
@@ -52,6 +52,7 @@ class Ranks:
         self._distribution.check_launch(launched)
         refuse_other_plans(self._distribution.mode)
         settle_for_cpu(launched)
+        self._meeting = meet_anew()
         on_cpu = not torch.accelerator.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         if precision is Precision.fp16 and on_cpu:
             raise ValueError("training.precision=fp16 needs a GPU; set training.precision=bf16 or fp32")

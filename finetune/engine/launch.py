@@ -3,6 +3,7 @@
 import os
 
 import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from finetune.engine.distribution import Mode
 
@@ -42,3 +43,26 @@ def settle_for_cpu(num_processes: int) -> None:
     if num_processes > 1:
         # Without it, accelerate lets each process of a CPU host train its own copy, and says nothing.
         os.environ["ACCELERATE_USE_CPU"] = "true"
+
+
+def meet_anew() -> TCPStore | None:
+    """Let ranks that torchrun has started again find each other, and not those that are gone.
+
+    Its agent keeps one store for all starts, in which the addresses of the first ranks still stand; torch 2.13 has the
+    ranks of every start read them there. Here the agent's store only tells where rank 0 opens a new one.
+
+    Returns:
+        On rank 0 the store that it has opened, which must live until torch has joined it; None elsewhere.
+    """
+    start = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if start == 0 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    host, opened = os.environ["MASTER_ADDR"], None
+    agent = TCPStore(host, int(os.environ["MASTER_PORT"]), is_master=False)
+    key = f"finetune/start-{start}/port"
+    if os.environ["RANK"] == "0":
+        opened = TCPStore(host, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+        agent.set(key, str(opened.port))
+    os.environ["MASTER_PORT"] = agent.get(key).decode()
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+    return opened

@@ -165,7 +165,8 @@ def _train_step(learner: Learner, step: int, batches: Sequence[Batch]) -> StepRe
     ranks, rules = learner.ranks, learner.rules
     num_examples, num_targets, num_tokens = (int(total) for total in ranks.sum(_count(batches)))
     rates = _set_learning_rates(learner.optimizer, rules.schedule.factor(step, rules.total_steps))
-    outcome, loss, grad_norm = Outcome.empty, math.nan, math.nan
+    # Examples without a target are right in every word: their loss is 0.
+    outcome, loss, grad_norm = Outcome.empty, 0.0 if num_examples else math.nan, math.nan
     suspects: tuple[str, ...] = ()
     if num_targets:
         sums, shares = _accumulate(learner, step, batches, num_examples=num_examples, num_targets=num_targets)

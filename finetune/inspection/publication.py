@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from finetune.types import DataCard, Dataset
+from finetune.published import DataCard
+from finetune.types import Dataset
 from finetune.wording import counted
 
 

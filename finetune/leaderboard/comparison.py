@@ -48,7 +48,10 @@ def compare(result: RunResult, figures: Figures) -> tuple[Comparison, ...]:
     ]
     if not scored:
         return (_alone(result),)
-    return tuple(_beside(result, name, [figure for figure in published if figure.score == name]) for name in scored)
+    dataset = figures.datasets[published[0].experiment]
+    return tuple(
+        _beside(result, name, [figure for figure in published if figure.score == name], dataset) for name in scored
+    )
 
 
 def _alone(result: RunResult) -> Comparison:
@@ -64,13 +67,15 @@ def _alone(result: RunResult) -> Comparison:
     )
 
 
-def _beside(result: RunResult, score: str, published: Sequence[Figure]) -> Comparison:
+def _beside(result: RunResult, score: str, published: Sequence[Figure], dataset: str) -> Comparison:
     figure, (model, image_size) = min(
         ((figure, place) for figure in published for place in figure.values), key=lambda one: _distance(result, *one)
     )
     value = _value(result, figure)
     factor = 100 if figure.percent else 1
     marks = list(result.doubts)
+    if result.dataset not in (None, dataset):
+        marks.append(f"the figure is of {_class_name(dataset)}, not of {_class_name(str(result.dataset))}")
     if not _is_same_split(result, figure):
         marks.append(f"the figure is of {figure.called}")
     if model != result.model:
@@ -85,6 +90,10 @@ def _beside(result: RunResult, score: str, published: Sequence[Figure]) -> Compa
         told_by=figure.source,
         marks=tuple(marks),
     )
+
+
+def _class_name(target: str) -> str:
+    return target.rpartition(".")[2]
 
 
 def _distance(result: RunResult, figure: Figure, place: tuple[str, int]) -> tuple[bool, bool, int]:

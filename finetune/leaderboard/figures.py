@@ -3,6 +3,10 @@
     {"experiment": "docvqa", "score": "ANLS", "split": "val", "called": "val", "percent": true,
      "source": "PaliGemma 2, Table 15", "values": {"paligemma-3b": {"224": 37.8, "448": 74.1}}}
 
+and, in the same file, the class of each experiment's data set: a run of the experiment may have been given another one.
+
+    {"docvqa": "datasets_adapters.published.docvqa.DocVqa"}
+
 `split` and `score` are this project's names; `called` is what the source calls the split. A value is 100 times the
 score's own where `percent` is true.
 """
@@ -41,10 +45,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Every figure, and where each source is to be found, by its title."""
+    """Every figure.
+
+    Args:
+        sources: Where each source is to be found, by its title.
+        datasets: Class of what each experiment's figures are of, as `_target_` says it.
+    """
 
     rows: tuple[Figure, ...]
     sources: Mapping[str, str]
+    datasets: Mapping[str, str]
 
     def of(self, experiment: str | None) -> tuple[Figure, ...]:
         """Return the figures of one experiment, none for one that is no transfer."""
@@ -65,22 +75,26 @@ def parse_figures(text: str, where: str) -> Figures:
         where: What messages call the file.
 
     Raises:
-        ValueError: Naming the row that is not of the form above, repeats another, or has no known source.
+        ValueError: Naming the row that is not of the form above, repeats another, or has no known source or data set.
     """
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"sources", "figures"}:
-        raise ValueError(f"{where} must be an object with sources and figures")
-    sources, listed = content["sources"], content["figures"]
+    if not isinstance(content, dict) or set(content) != {"sources", "datasets", "figures"}:
+        raise ValueError(f"{where} must be an object with sources, datasets and figures")
+    sources, datasets, listed = content["sources"], content["datasets"], content["figures"]
     if not _is_text_by_text(sources):
         raise ValueError(f"{where}: sources must say where each title is to be found")
+    if not _is_text_by_text(datasets):
+        raise ValueError(f"{where}: datasets must name the class of each experiment's data set")
     if not isinstance(listed, list):
         raise ValueError(f"{where}: figures must be a list")
     rows = tuple(_row(one, sources, f"{where}: figures[{number}]") for number, one in enumerate(listed))
     _refuse_repeated(rows, where)
-    return Figures(rows=rows, sources=sources)
+    if unknown := [row.experiment for row in rows if row.experiment not in datasets]:
+        raise ValueError(f"{where}: datasets has none for {unknown[0]}")
+    return Figures(rows=rows, sources=sources, datasets=datasets)
 
 
 def _row(one: Any, sources: Mapping[str, str], where: str) -> Figure:

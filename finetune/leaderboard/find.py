@@ -1,7 +1,7 @@
 """Which folders a person means by names and patterns: runs, and folders of runs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -10,22 +10,39 @@ from finetune.leaderboard.run_result import RunResult, is_run, read_result
 _EVALUATIONS = "evaluations"
 
 
-def find_results(named: Sequence[str]) -> list[RunResult]:
+def find_results(named: Sequence[str], warn: Callable[[str], None]) -> list[RunResult]:
     """Return the results of every run that is named, and after each those of its own evaluations.
 
     Args:
         named: Folders of runs, folders that hold such folders, and glob patterns of both.
+        warn: Told of each damaged run or evaluation that was found, not named itself: the others are returned.
 
     Raises:
-        ValueError: If one of them is no run and holds none.
+        ValueError: If one of them is no run and holds none, if a run that was named itself is damaged, or all are.
     """
-    found: dict[Path, None] = {}
-    for text in named:
-        found.update(dict.fromkeys(_runs_of(text)))
+    found = dict.fromkeys(run for text in named for run in _runs_of(text))
     names = Counter(_name(path) for path in found)
-    return [
-        result for path in found for result in _results_of(path, str(path) if names[_name(path)] > 1 else _name(path))
+    places = [
+        place for path in found for place in _places_of(path, str(path) if names[_name(path)] > 1 else _name(path))
     ]
+    results = _read_all(places, {Path(text) for text in named}, warn)
+    if not results:
+        raise ValueError(f"{', '.join(named)}: no run that can be read")
+    return results
+
+
+def _read_all(
+    places: Sequence[tuple[Path, str]], named: Collection[Path], warn: Callable[[str], None]
+) -> list[RunResult]:
+    results = []
+    for folder, name in places:
+        try:
+            results.append(read_result(folder, name))
+        except ValueError as error:
+            if folder in named:
+                raise
+            warn(str(error))
+    return results
 
 
 def _runs_of(text: str) -> list[Path]:
@@ -53,9 +70,10 @@ def _evaluations(run: Path) -> list[Path]:
     return sorted(child for child in (run / _EVALUATIONS).glob("*") if is_run(child))
 
 
-def _results_of(run: Path, name: str) -> list[RunResult]:
-    own = [read_result(run, name)] if is_run(run) else []
-    return [*own, *(read_result(child, f"{name}/{child.name}") for child in _evaluations(run))]
+def _places_of(run: Path, name: str) -> list[tuple[Path, str]]:
+    """Return where a run and its evaluations lie, and what to call them."""
+    own = [(run, name)] if is_run(run) else []
+    return [*own, *((child, f"{name}/{child.name}") for child in _evaluations(run))]
 
 
 def _name(run: Path) -> str:

@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from finetune.reporting.exit_status import DONE, read_exit_status
 from finetune.reporting.run_folder import RunFolder
+from finetune.wording import counted
+
+T = TypeVar("T")
 
 EVALUATED = "eval/"
 _SPLIT_NAME = re.compile(r"([^\s+\[]+)(\[[^\]]*\])?")
@@ -20,6 +23,7 @@ class RunResult:
     Args:
         name: As its folder is called; an evaluation's own after its run's.
         experiment: The experiment that was chosen, if one was.
+        dataset: Class of what was evaluated, as `_target_` says it; None: not recorded.
         model: Its published name without the resolution, such as "paligemma2-3b"; None: another model.
         base: What a person would look the base model up by.
         image_size: Side of the square image in pixels; None: not recorded.
@@ -32,6 +36,7 @@ class RunResult:
 
     name: str
     experiment: str | None
+    dataset: str | None
     model: str | None
     base: str
     image_size: int | None
@@ -50,7 +55,7 @@ def read_result(path: Path, name: str) -> RunResult:
     """
     try:
         return _read(path, name)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged, or was written by another version: {error!r}") from error
 
 
@@ -67,16 +72,23 @@ def _read(path: Path, name: str) -> RunResult:
     split = subject.get("split") or _setting(config, "dataset", "eval_split") or ""
     return RunResult(
         name=name,
-        experiment=subject.get("experiment"),
-        model=subject.get("model"),
+        experiment=_known(subject.get("experiment"), str),
+        dataset=_known(_setting(config, "dataset", "_target_"), str),
+        model=_known(subject.get("model"), str),
         base=str(description.get("headline", {}).get("model", "")),
-        image_size=subject.get("image_size"),
+        image_size=_known(subject.get("image_size"), int),
         split=split,
         scores=scores,
-        best_metric=_setting(config, "evaluation", "best_metric"),
+        best_metric=_known(_setting(config, "evaluation", "best_metric"), str),
         num_samples=0 if step is None else _num_predictions(folder, step),
-        doubts=_doubts(path, config, subject, split),
+        doubts=(*_doubts(path, config, subject, split), *_left_out(folder, config, step)),
     )
+
+
+def _known(value: Any, kind: type[T]) -> T | None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
 
 
 def _last_scores(folder: RunFolder) -> tuple[int | None, dict[str, float]]:
@@ -110,6 +122,20 @@ def _doubts(path: Path, config: Mapping[str, Any], subject: Mapping[str, Any], s
     if shares_rows(trained, split):
         doubts.append(f"trained on what it is scored on ({trained})")
     return tuple(doubts)
+
+
+def _left_out(folder: RunFolder, config: Mapping[str, Any], step: int | None) -> list[str]:
+    """Say what the scores of `step` leave out: samples that could not be used, and videos that are not there."""
+    told = ["dataset.skip_missing_videos=true"] if _skips_videos(config) else []
+    # An evaluation that a killed run did again has listed them twice. One that training met in that very step counts.
+    skipped = {(skip["origin"], skip["sample_id"]) for skip in folder.read_skips() if skip["step"] == step}
+    return [*told, *([f"{counted(len(skipped), 'sample')} skipped"] if skipped else [])]
+
+
+def _skips_videos(config: Mapping[str, Any]) -> bool:
+    parts = _setting(config, "recipe", "parts") or {}
+    sections = [config, *(part for part in parts.values() if part is not None)]
+    return any(_setting(section, "dataset", "skip_missing_videos") for section in sections)
 
 
 def _is_finished(path: Path) -> bool:

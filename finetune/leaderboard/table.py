@@ -1,5 +1,6 @@
 """Comparisons as cells, and as Markdown and HTML; the terminal's table is the command's."""
 
+import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -17,7 +18,7 @@ MARK = "*"
 
 def cells(one: Comparison) -> tuple[str, ...]:
     """Return a comparison's cells, one for each column; a mark points to the reasons below the table."""
-    result = one.result
+    result, places = one.result, _places(one)
     return (
         result.name,
         result.experiment or NOTHING,
@@ -25,9 +26,9 @@ def cells(one: Comparison) -> tuple[str, ...]:
         str(result.image_size) if result.image_size is not None else NOTHING,
         result.split or NOTHING,
         one.score or NOTHING,
-        _number(one.value),
-        _number(one.published),
-        NOTHING if one.difference is None else f"{one.difference:+.2f}",
+        _number(one.value, places),
+        _number(one.published, places),
+        NOTHING if one.difference is None else f"{one.difference:+.{places}f}",
         f"{result.num_samples:,}" if result.num_samples else NOTHING,
         MARK if one.marks else "",
     )
@@ -70,8 +71,16 @@ def section(comparisons: Sequence[Comparison]) -> str:
     return table_html(COLUMNS, [cells(one) for one in comparisons]) + (f'<ul class="told">{told}</ul>' if told else "")
 
 
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+def _places(one: Comparison) -> int:
+    """Return how many decimals a row's numbers have: two, and below 1 as many as make three significant digits."""
+    scale = abs(next((number for number in (one.published, one.value) if number is not None), 0.0))
+    if 0 < scale < 1:
+        return 2 - math.floor(math.log10(scale))
+    return 2 if scale >= 1 else 3
+
+
+def _number(value: float | None, places: int) -> str:
+    return NOTHING if value is None else f"{value:.{places}f}"
 
 
 def _line(row: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     result: Tensor = _FusedLora.apply(  # type: ignore[no-untyped-call]
         flat, base.weight, base.bias, adapter.weight, layer.lora_B[name].weight, kept, rate, layer.scaling[name]
     )
-    return result.view(*x.shape[:-1], -1)
+    return result.view(*x.shape[:-1], result.shape[-1])
 
 
 def _has_format(dtype: torch.dtype, base: Any, adapter: Any) -> bool:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from finetune.published import SubmissionFormat
 from finetune.reporting.strict_json import write_file
-from finetune.types import SubmissionFormat
 
 
 def write_submission(path: Path, layout: SubmissionFormat, answers: Sequence[tuple[str | int, str]]) -> None:

@@ -31,18 +31,19 @@ def tokenize(
     Args:
         num_image_tokens: Placeholders of one image.
         max_text_tokens: Longest prefix + newline + suffix + EOS. With `truncate`, what is over is cut off on the right:
-            EOS first, then the suffix from its end.
+            EOS first, then the suffix from its end, then the prefix. An example without a suffix teaches nothing, and
+            counts as one of its window all the same: the original's mean is over examples, this one's loss 0.
 
     Raises:
-        BadSampleError: "control-token" if the text holds one; "too-long" if refused, or if cutting leaves no suffix.
+        BadSampleError: "control-token" if the text holds one; "too-long" if it is refused.
     """
     _refuse_control_tokens(example)
     before = [*tokenizer.encode(example.prefix), tokenizer.newline_id]
     after = [*tokenizer.encode(example.suffix), tokenizer.eos_id]
     room = max_text_tokens - len(before)
-    if len(after) > room and (on_overlong is OnOverlong.refuse or room <= 0):
-        raise _too_long(example, len(before) + len(after), max_text_tokens, on_overlong)
-    return _lay_down(example, tokenizer, num_image_tokens, before, after[:room])
+    if len(after) > room and on_overlong is OnOverlong.refuse:
+        raise _too_long(example, len(before) + len(after), max_text_tokens)
+    return _lay_down(example, tokenizer, num_image_tokens, before[:max_text_tokens], after[: max(0, room)])
 
 
 def tokenize_prefix(
@@ -59,7 +60,7 @@ def tokenize_prefix(
     _refuse_control_tokens(example)
     prefix = tokenizer.encode(example.prefix)
     if len(prefix) + 1 > max_text_tokens and on_overlong is OnOverlong.refuse:
-        raise _too_long(example, len(prefix) + 1, max_text_tokens, on_overlong)
+        raise _too_long(example, len(prefix) + 1, max_text_tokens)
     before = [*prefix[: max_text_tokens - 1], tokenizer.newline_id]
     return _lay_down(example, tokenizer, num_image_tokens, before, [])
 
@@ -67,7 +68,7 @@ def tokenize_prefix(
 def was_cut(example: Example, tokenized: TokenizedExample, tokenizer: Tokenizer) -> bool:
     """Whether `truncate` took something away."""
     whole = len(tokenizer.encode(example.prefix)) + 1
-    if tokenized.num_targets:
+    if example.suffix or tokenized.num_targets:
         whole += len(tokenizer.encode(example.suffix)) + 1
     num_control_tokens = tokenized.num_image_tokens + 1
     return len(tokenized.input_ids) - num_control_tokens < whole
@@ -100,14 +101,12 @@ def _refuse_control_tokens(example: Example) -> None:
                 )
 
 
-def _too_long(example: Example, length: int, max_text_tokens: int, on_overlong: OnOverlong) -> BadSampleError:
-    hint = "raise it, shorten the text, or set data.on_overlong=truncate"
-    if on_overlong is OnOverlong.truncate:
-        hint = "raise it or shorten the prefix, which leaves no room for a suffix"
+def _too_long(example: Example, length: int, max_text_tokens: int) -> BadSampleError:
     return BadSampleError(
         origin=example.sample_id,
         sample_id=example.sample_id,
-        field_name="prefix" if on_overlong is OnOverlong.truncate else "prefix and suffix",
+        field_name="prefix and suffix",
         code="too-long",
-        message=f"{length} text tokens exceed data.max_text_tokens={max_text_tokens}; {hint}",
+        message=f"{length} text tokens exceed data.max_text_tokens={max_text_tokens}; raise it, shorten the text, or "
+        "set data.on_overlong=truncate",
     )

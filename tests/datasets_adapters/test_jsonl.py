@@ -9,6 +9,7 @@ from PIL import Image
 
 from datasets_adapters.boxes import BadBoxes, BoxFormat
 from datasets_adapters.jsonl import JsonLines, JsonLinesSource
+from finetune.data.frames import shown_images
 from finetune.geometry import Box
 from finetune.types import BadSampleError, Sample
 
@@ -95,7 +96,10 @@ def test_a_folder_of_frames_is_read_by_number_and_by_stride(root: Path) -> None:
     row = {"frames": "clips/one", "captions": ["a man runs"]}
     whole = [image.name for image in _read(root, row).images]
     assert whole == [f"clips/one/frame-{number}.png" for number in range(12)]
-    assert [image.name for image in _read(root, row, frame_stride=5).images] == [whole[0], whole[5], whole[10]]
+    strided = shown_images(_read(root, row, frame_stride=5), None)
+    assert [image.name for image in strided] == [whole[0], whole[5], whole[10]]
+    listed = _read(root, {"images": whole, "captions": ["a man runs"]}, frame_stride=5)
+    assert len(shown_images(listed, None)) == 12
     with pytest.raises(ValueError, match="frame_stride must be at least 1, got 0"):
         JsonLines(root=str(root), frame_stride=0)
 

@@ -44,7 +44,8 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def test_every_number_is_that_of_an_unbroken_run(tmp_path: Path, repository: Path) -> None:
+@pytest.mark.parametrize("meeting", ["--standalone", "--master-port=29417"])
+def test_every_number_is_that_of_an_unbroken_run(meeting: str, tmp_path: Path, repository: Path) -> None:
     (tmp_path / "dying.py").write_text(DYING)
     marker = tmp_path / "died"
     (tmp_path / "conf" / "schedule").mkdir(parents=True)
@@ -53,9 +54,8 @@ def test_every_number_is_that_of_an_unbroken_run(tmp_path: Path, repository: Pat
     environment = {**os.environ, "PYTHONPATH": f"{repository}:{tmp_path}", "OMP_NUM_THREADS": "1"}
 
     def launch(name: str) -> "subprocess.CompletedProcess[str]":
-        # Not --master-port: the addresses of the ranks that are gone would stay in its store, and be called again.
         words = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1",
+            sys.executable, "-m", "torch.distributed.run", meeting, "--nproc-per-node=2", "--max-restarts=1",
             "-m", "finetune", "train", "--config-dir", str(tmp_path / "conf"), f"runs={tmp_path}", f"name={name}",
             *SETTINGS,
         ]  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from finetune.geometry import Box
 from finetune.types import Instance, Sample
-from recipes.expressions import expressions_of, identity, named_alone
+from recipes.expressions import expressions_of, identity, named_objects
 
 
 def _object(label: str, left: float, *expressions: str, is_crowd: bool = False) -> Instance:
@@ -17,7 +17,7 @@ def _object(label: str, left: float, *expressions: str, is_crowd: bool = False) 
 
 def _names(*instances: Instance) -> list[tuple[str, float]]:
     sample = Sample(sample_id="7", origin="a:1", images=(), instances=instances)
-    return [(named.expression, named.target.box.left) for named in named_alone(sample)]
+    return [(named.expression, named.target.box.left) for named in named_objects(sample)]
 
 
 def test_every_expression_of_an_object_names_it() -> None:
@@ -45,7 +45,7 @@ def test_an_object_may_be_annotated_once_for_each_of_its_names() -> None:
 
 def test_an_object_that_stands_alone_is_called_by_its_expression() -> None:
     dog = _object("dog", 0.0, "left", "brown")
-    (first, _) = named_alone(Sample(sample_id="7", origin="a:1", images=(), instances=(dog,)))
+    (first, _) = named_objects(Sample(sample_id="7", origin="a:1", images=(), instances=(dog,)))
     assert first.alone == replace(dog, label="left", expressions=())
 
 
@@ -59,7 +59,7 @@ def test_an_object_that_stands_alone_is_called_by_its_expression() -> None:
 )
 def test_no_two_objects_are_ever_asked_for_by_the_same_words(drawn: list[tuple[str, float, str, bool]]) -> None:
     instances = [_object(label, left, *said, is_crowd=is_crowd) for label, left, said, is_crowd in drawn]
-    named = named_alone(Sample(sample_id="7", origin="a:1", images=(), instances=tuple(instances)))
+    named = named_objects(Sample(sample_id="7", origin="a:1", images=(), instances=tuple(instances)))
     assert len({one.expression for one in named}) == len(named)
     for one in named:
         assert one.expression in expressions_of(one.target)
@@ -67,3 +67,10 @@ def test_no_two_objects_are_ever_asked_for_by_the_same_words(drawn: list[tuple[s
         assert all(
             identity(other) == identity(one.target) for other in instances if one.expression in other.expressions
         )
+
+
+def test_words_that_several_share_can_be_kept_for_each_of_them() -> None:
+    dogs = (_object("dog", 0.0, "a dog", "left"), _object("dog", 0.5, "a dog"), _object("dog", 0.7, is_crowd=True))
+    sample = Sample(sample_id="7", origin="a:1", images=(), instances=dogs)
+    shared = [(one.expression, one.target.box.left) for one in named_objects(sample, shared=True)]
+    assert shared == [("a dog", 0.0), ("left", 0.0), ("a dog", 0.5)]

@@ -13,7 +13,7 @@ from finetune.geometry import Box
 from finetune.masks import Mask
 from finetune.types import BadSampleError, Instance, Sample
 from recipes.mask_words import MissingMasks
-from recipes.referring_segmentation import ReferringSegmentation
+from recipes.referring_segmentation import ReferringSegmentation, SharedExpressions, TargetChoice
 
 RNG = np.random.default_rng(0)
 SIZE = (100, 100)
@@ -193,3 +193,32 @@ def test_scores_are_told_apart_by_the_test_set_of_a_sample_and_its_parts_keep_it
     assert scores["mIoU/testA"] == scores["mIoU"] == scores["mIoU/mean"] > 0.9
     assert "mIoU/testB" not in scores
     assert "mIoU/testB" in metric.names()
+
+
+def test_objects_come_in_turn_with_an_expression_drawn_each_time() -> None:
+    recipe = ReferringSegmentation(target=TargetChoice.cycle)
+    named = replace(LEFT, label="dog", expressions=("the left dog", "brown dog"))
+    sample = _sample(named, RIGHT, _block("cat", 85))
+    for first in (0, 3, 6):
+        said = [
+            recipe.encode(replace(sample, visit=visit), np.random.default_rng(visit)).prefix
+            for visit in range(first, first + 3)
+        ]
+        assert sorted("left" if name in named.expressions else name for name in said) == [
+            "cat",
+            "left",
+            "the right dog",
+        ]
+    drawn = {recipe.encode(sample, np.random.default_rng(seed)).prefix for seed in range(40)}
+    assert drawn in ({"the left dog", "brown dog"}, {"the right dog"}, {"cat"})
+
+
+def test_expressions_that_objects_share_are_kept_for_each_of_them_where_that_is_wanted() -> None:
+    sample = _sample(_block("a dog", 10), _block("a dog", 60))
+    recipe = ReferringSegmentation(shared_expressions=SharedExpressions.keep, target=TargetChoice.cycle)
+    examples = [recipe.encode(replace(sample, visit=visit), RNG) for visit in (0, 1)]
+    assert [one.prefix for one in examples] == ["a dog", "a dog"]
+    assert len({one.suffix for one in examples}) == 2
+    assert examples[0].notes == {}
+    assert len(recipe.divide(sample)) == 2
+    assert recipe.selection()(sample)

@@ -152,7 +152,7 @@ def test_the_script_writes_what_the_source_reads(
     prepare(scripts, archives, monkeypatch)
     for name in ("refcoco_unc.json", "refcoco+_unc.json", "refcocog_umd.json"):
         assert json.loads((archives / name).read_text()) == json.loads((ASSET / name).read_text())
-    assert "refcoco_unc.json: 7 objects, train 2, val 3, testA 1, testB 1" in capsys.readouterr().out
+    assert "refcoco_unc.json: 9 objects, train 4, val 3, testA 1, testB 1" in capsys.readouterr().out
 
 
 def test_a_file_with_more_than_data_stops_the_script_and_leaves_nothing(

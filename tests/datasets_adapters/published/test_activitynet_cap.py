@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.activitynet_cap import ActivitynetCap
+from finetune.data.frames import shown_images
 from finetune.types import BadSampleError, Sample
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "activitynet_cap"
 
 
 def _frames(sample: Sample) -> list[str]:
-    return [Path(image.name).stem for image in sample.images]
+    return [Path(image.name).stem for image in shown_images(sample, None)]
 
 
 def test_a_row_is_an_event_with_the_frames_of_its_time() -> None:

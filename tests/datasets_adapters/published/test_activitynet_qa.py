@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.activitynet_qa import ActivitynetQa
+from finetune.data.frames import shown_images
 from finetune.types import BadSampleError
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "activitynet_qa"
@@ -16,7 +17,10 @@ def test_a_row_is_a_question_joined_with_its_answer_and_kind() -> None:
     sample = ActivitynetQa(root=str(ASSET), frame_stride=3).open("train")[0]
     assert sample.sample_id == sample.public_id == "v_madeUpTrain_3"
     assert (sample.question, sample.answers, sample.category) == ("is the square pale", ("yes",), "yesno")
-    assert [image.name for image in sample.images] == ["v_madeUpTrain/000001.jpg", "v_madeUpTrain/000004.jpg"]
+    assert [image.name for image in shown_images(sample, None)] == [
+        "v_madeUpTrain/000001.jpg",
+        "v_madeUpTrain/000004.jpg",
+    ]
 
 
 def test_kinds_have_names() -> None:

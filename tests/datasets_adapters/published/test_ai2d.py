@@ -82,5 +82,5 @@ def test_a_broken_question_is_refused_by_id(tmp_path: Path, field: str, value: o
     diagram = json.loads(path.read_text())
     diagram["questions"]["What does A show?"][field] = value
     path.write_text(json.dumps(diagram))
-    with pytest.raises(BadSampleError, match=rf"ai2d/questions: question 101.png-0: {complaint}"):
+    with pytest.raises(BadSampleError, match=rf"ai2d/questions/101.png.json: question 101.png-0: {complaint}"):
         Ai2d(root=str(tmp_path / "copy")).open("test")[0]

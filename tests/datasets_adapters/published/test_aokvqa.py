@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from datasets_adapters.published.aokvqa import Aokvqa, AokvqaSetting
-from finetune.types import BadSampleError, Sample, Submits
+from finetune.published import Submits
+from finetune.types import BadSampleError, Sample
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "aokvqa"
 MULTIPLE_CHOICE = AokvqaSetting.multiple_choice

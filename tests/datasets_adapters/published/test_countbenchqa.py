@@ -4,6 +4,8 @@ import pickle
 import shutil
 from pathlib import Path
 
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 import pytest
 from PIL import Image
 
@@ -63,6 +65,17 @@ def test_another_file_in_place_of_the_pictures_is_refused_at_once(tmp_path: Path
     (root / PICTURES).write_text("no parquet")
     with pytest.raises(ValueError, match="is no parquet file with number and image"):
         CountBenchQa(root=str(root)).open("test")
+
+
+def test_a_picture_that_cannot_be_read_is_kept_to_be_refused_when_it_is_drawn(tmp_path: Path) -> None:
+    root = shutil.copytree(ASSET, tmp_path / "copy")
+    table = parquet.read_table(root / PICTURES)
+    rows = table.to_pylist()
+    rows[0]["image"]["bytes"] = b"no picture"
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), root / PICTURES)
+    source = CountBenchQa(root=str(root)).open("test")
+    (image,) = source[0].images
+    assert (len(source), image.name) == (3, f"{PICTURES}: row 0")
 
 
 def test_a_broken_row_is_refused_by_file_and_row_and_no_other(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_row_is_a_photograph_with_its_description() -> None:
 def test_the_splits_are_told_apart_within_one_file() -> None:
     dataset = Docci(root=str(ASSET))
     sizes = {split: len(dataset.open(split)) for split in ("train", "test", "qual_dev", "qual_test", "train+test")}
-    assert sizes == {"train": 2, "test": 1, "qual_dev": 1, "qual_test": 1, "train+test": 3}
+    assert sizes == {"train": 3, "test": 1, "qual_dev": 1, "qual_test": 1, "train+test": 4}
     with pytest.raises(ValueError, match="there is no split 'val'"):
         dataset.open("val")
 

@@ -9,15 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_adapters.published.files import (
-    by_id,
     find_annotations,
+    find_folder,
+    read_cells,
     read_csv,
     read_json_lines,
     read_json_list,
     read_json_members,
     read_json_object,
+    read_plain_text,
+    read_utf8,
 )
-from finetune.types import DataCard
+from datasets_adapters.rows import RowPlace
+from finetune.published import DataCard
+from finetune.types import BadSampleError
 
 CARD = DataCard(title="Shapes", homepage="https://example.org", licence="CC0", counts={}, counts_source="us")
 
@@ -42,6 +47,12 @@ def test_the_first_name_that_is_there_is_taken(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_with_where_to_get_it(tmp_path: Path, names: str | tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=rf"has no {said} .*Shapes is to be had from https://example.org \(CC0\)"):
         find_annotations(tmp_path, names, CARD)
+
+
+def test_a_missing_folder_is_named_with_where_to_get_it(tmp_path: Path) -> None:
+    assert find_folder(tmp_path, CARD) == tmp_path
+    with pytest.raises(ValueError, match=r"there is no folder .*/a .*Shapes is to be had from https://example.org"):
+        find_folder(tmp_path / "a", CARD)
 
 
 def test_lists_objects_and_lines_are_read(write: Callable[[str | bytes], Path]) -> None:
@@ -105,7 +116,10 @@ def test_members_come_one_by_one_as_the_whole_would(
         ('{"a": 1,}', "Expecting value"),
         ('{"a": 1} {}', "Extra data"),
         (b'{"\xff": 1}', "is not UTF-8"),
+        (f'{{"a": {"[" * 100_000}', "is nested too deeply"),
+        (f'{{"a": {"1" * 5_000}}}', "a whole number of too many digits"),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_members_of_what_is_no_object_are_refused_by_its_name(
     write: Callable[[str | bytes], Path], content: str | bytes, message: str
@@ -156,20 +170,29 @@ def test_a_table_of_another_form_is_refused(
         list(read_csv(write(content), ["answer"]))
 
 
-def test_rows_are_found_by_their_id() -> None:
-    rows = [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]
-    assert by_id(rows, "id", Path("f"))[2]["a"] == "y"
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [([{"a": 1}], "f: a row has no id: {'a': 1}"), ([{"id": 1}, {"id": 1}], "f: two rows have id 1")],
-)
-def test_rows_without_an_id_of_their_own_are_refused(rows: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        by_id(rows, "id", Path("f"))
-
-
 def test_lines_are_read_one_by_one(write: Callable[[str | bytes], Path]) -> None:
     rows: Iterator[dict[str, Any]] = read_json_lines(write('{"a": 1}\n{'))
     assert next(rows) == {"a": 1}
+
+
+def test_a_text_is_read_without_its_byte_order_mark(write: Callable[[str | bytes], Path]) -> None:
+    place = RowPlace(origin="test.txt: image 7", sample_id="7")
+    assert read_utf8(write("\ufeffWAY ☃"), "words", place) == "WAY ☃"
+
+
+def test_a_text_that_is_not_utf8_is_refused_by_its_row(write: Callable[[str | bytes], Path]) -> None:
+    place = RowPlace(origin="test.txt: image 7", sample_id="7")
+    with pytest.raises(BadSampleError, match="image 7: words: file is no text in UTF-8"):
+        read_utf8(write(b"\xff\xfe"), "words", place)
+
+
+def test_a_list_that_rows_share_is_read_without_its_byte_order_mark(write: Callable[[str | bytes], Path]) -> None:
+    assert read_plain_text(write("\ufeffa\nb")) == "a\nb"
+    with pytest.raises(ValueError, match="file is not UTF-8 from byte 1 on"):
+        read_plain_text(write(b"a\xff"))
+
+
+def test_cells_come_with_the_line_they_end_on_and_loose_quotes_are_text(write: Callable[[str | bytes], Path]) -> None:
+    assert list(read_cells(write('a,"b\nc"\n\n"d"e\n'))) == [(2, ["a", "b\nc"]), (4, ["de"])]
+    with pytest.raises(ValueError, match="file is no CSV file in UTF-8"):
+        list(read_cells(write(b"a\xff\n")))

@@ -42,6 +42,17 @@ def test_a_broken_word_is_refused_by_file_and_image(tmp_path: Path, word: dict[s
         HierText(root=str(tmp_path / "copy")).open("validation")[0]
 
 
+@pytest.mark.parametrize("paragraphs", [7, [None], [{"lines": [3]}], [{"lines": [{"words": {"text": "A"}}]}]])
+def test_what_holds_no_words_is_refused_by_file_and_image(tmp_path: Path, paragraphs: object) -> None:
+    shutil.copytree(ASSET, tmp_path / "copy")
+    path = tmp_path / "copy" / "gt" / "validation.jsonl"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["paragraphs"] = paragraphs
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadSampleError, match=r"validation.jsonl: image 000000000000002b: paragraphs: must be a list"):
+        HierText(root=str(tmp_path / "copy")).open("validation")[0]
+
+
 def test_a_missing_file_and_an_unknown_split_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no gt/train.jsonl.*google-research-datasets/hiertext"):
         HierText(root=str(tmp_path)).open("train")

@@ -39,7 +39,8 @@ def test_an_image_without_words_has_none_and_is_not_refused() -> None:
 
 def test_splits_have_folders_of_their_own_and_add_up() -> None:
     source = Icdar15(root=str(ASSET)).open("train+test")
-    assert [source[index].sample_id for index in range(len(source))] == ["train/img_1", "train/img_2", "test/img_1"]
+    names = [source[index].sample_id for index in range(len(source))]
+    assert names == ["train/img_1", "train/img_2", "train/img_3", "test/img_1"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_splits_have_folders_of_their_own_and_add_up() -> None:
 def test_a_broken_line_is_refused_by_image(tmp_path: Path, content: bytes, message: str) -> None:
     shutil.copytree(ASSET, tmp_path / "copy")
     (tmp_path / "copy" / _WORDS / "gt_img_1.txt").write_bytes(content)
-    with pytest.raises(BadSampleError, match=rf"ch4_training_images: image train/img_1: {message}"):
+    with pytest.raises(BadSampleError, match=rf"{_WORDS}/gt_img_1.txt: image train/img_1: {message}"):
         Icdar15(root=str(tmp_path / "copy")).open("train")[0]
 
 

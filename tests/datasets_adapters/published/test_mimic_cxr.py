@@ -31,7 +31,7 @@ def test_a_study_without_an_indication_or_findings_has_the_rest() -> None:
 
 
 def test_splits_add_up() -> None:
-    assert len(MimicCxr(root=str(ASSET)).open("train+validate+test")) == 4
+    assert len(MimicCxr(root=str(ASSET)).open("train+validate+test")) == 5
 
 
 @pytest.mark.parametrize(

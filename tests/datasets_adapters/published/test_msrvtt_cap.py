@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.msrvtt_cap import MsrvttCap
+from finetune.data.frames import shown_images
 from finetune.types import BadSampleError
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "msrvtt_cap"
 
 
 def test_a_row_is_a_clip_with_all_its_captions_and_frames() -> None:
-    source = MsrvttCap(root=str(ASSET), frame_stride=3).open("train")
+    source = MsrvttCap(root=str(ASSET), frame_stride=9).open("train")
     sample = source[0]
-    assert len(source) == 1
+    assert len(source) == 2
     assert sample.sample_id == "video0"
     assert sample.captions == ("a light square slides over a red wall", "something pale crosses a red field")
-    assert [image.name for image in sample.images] == ["video0/000001.jpg", "video0/000004.jpg"]
+    assert [image.name for image in shown_images(sample, None)] == ["video0/000001.jpg", "video0/000010.jpg"]
 
 
 @pytest.mark.parametrize(("split", "first", "rows"), [("val", "video6513", 1), ("test", "video7010", 1)])
@@ -28,7 +29,7 @@ def test_validation_shares_the_file_of_training_and_test_has_its_own(split: str,
 
 
 def test_splits_add_up() -> None:
-    assert len(MsrvttCap(root=str(ASSET)).open("train+val")) == 2
+    assert len(MsrvttCap(root=str(ASSET)).open("train+val")) == 3
 
 
 def test_the_one_file_that_holds_everything_is_taken_too(tmp_path: Path) -> None:
@@ -58,8 +59,11 @@ def test_clips_that_are_gone_are_left_out_on_demand(tmp_path: Path) -> None:
     source = MsrvttCap(root=str(tmp_path / "copy"), train_split="train+val")
     with pytest.raises(BadSampleError, match="video0"):
         source.open("train")[0]
+    dataset = MsrvttCap(root=str(tmp_path / "copy"), skip_missing_videos=True)
+    assert [dataset.open("train")[0].sample_id, len(dataset.open("train"))] == ["video1", 1]
+    shutil.rmtree(tmp_path / "copy" / "frames" / "video1")
     with pytest.raises(ValueError, match="skip_missing_videos: no video"):
-        MsrvttCap(root=str(tmp_path / "copy"), skip_missing_videos=True).open("train")
+        dataset.open("train")
 
 
 def test_a_missing_file_and_an_unknown_split_say_what_to_do(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.msrvtt_qa import MsrvttQa
+from finetune.data.frames import shown_images
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "msrvtt_qa"
 
@@ -13,7 +14,7 @@ def test_a_row_is_a_question_about_the_clip_of_its_number() -> None:
     sample = MsrvttQa(root=str(ASSET), frame_stride=9).open("train")[1]
     assert (sample.sample_id, sample.public_id) == ("1", 1)
     assert (sample.question, sample.answers) == ("what color is the wall?", ("red",))
-    assert [image.name for image in sample.images] == ["video0/000001.jpg"]
+    assert [image.name for image in shown_images(sample, None)] == ["video0/000001.jpg"]
 
 
 def test_splits_are_files_of_their_own_and_add_up() -> None:

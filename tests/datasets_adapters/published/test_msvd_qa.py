@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.msvd_qa import MsvdQa
+from finetune.data.frames import shown_images
 from finetune.types import BadSampleError
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "msvd_qa"
@@ -14,7 +15,10 @@ ASSET = Path(__file__).parents[2] / "assets" / "published" / "msvd_qa"
 def test_a_row_is_a_question_about_the_clip_that_its_number_stands_for() -> None:
     sample = MsvdQa(root=str(ASSET), frame_stride=2).open("train")[0]
     assert (sample.sample_id, sample.question, sample.answers) == ("0", "what is moving?", ("square",))
-    assert [image.name for image in sample.images] == ["-4madeUpClip_5_15/000001.jpg", "-4madeUpClip_5_15/000003.jpg"]
+    assert [image.name for image in shown_images(sample, None)] == [
+        "-4madeUpClip_5_15/000001.jpg",
+        "-4madeUpClip_5_15/000003.jpg",
+    ]
 
 
 def test_splits_are_files_of_their_own_and_add_up() -> None:

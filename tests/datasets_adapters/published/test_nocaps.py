@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.nocaps import NoCaps
-from finetune.types import BadSampleError, Submits
+from finetune.published import Submits
+from finetune.types import BadSampleError
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "nocaps"
 

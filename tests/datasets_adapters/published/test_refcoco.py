@@ -30,7 +30,7 @@ def expressions(sample: Sample) -> list[tuple[str, ...]]:
 
 
 def test_training_joins_what_the_three_data_sets_say_of_an_object() -> None:
-    (first, second) = every("train")
+    (first, second, _) = every("train")
     assert (first.sample_id, first.images[0].name) == ("9801", "COCO_train2014_000000009801.jpg")
     assert expressions(first) == [("left box", "the box on the left", "small box"), ("right box",), ("many boxes",)]
     assert expressions(second) == [("a box that stands left of another one",)]
@@ -39,7 +39,7 @@ def test_training_joins_what_the_three_data_sets_say_of_an_object() -> None:
 
 def test_training_leaves_out_images_that_one_of_the_three_evaluates_on() -> None:
     # RefCOCOg trains on 9806, RefCOCO evaluates on it.
-    assert [sample.sample_id for sample in every("train")] == ["9801", "9805"]
+    assert [sample.sample_id for sample in every("train")] == ["9801", "9805", "9809"]
     assert [sample.sample_id for sample in every("val")] == ["9802", "9806", "9807"]
 
 
@@ -103,3 +103,39 @@ def test_an_object_that_coco_does_not_have_is_named_and_spares_the_others(root: 
     ):
         dataset.open("refcocog_val")[0]
     assert dataset.open("refcocog_test")[0].instances
+
+
+def change_first(root: Path, change: dict[str, object]) -> RefCoco:
+    path = root / "refcoco_unc.json"
+    refs = json.loads(path.read_text())
+    path.write_text(json.dumps([refs[0] | change, *refs[1:]]))
+    return RefCoco(root=str(root))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": None}, "image_id must be a whole number, got None"),
+        ({"ann_id": [1]}, r"ann_id must be a whole number, got \[1\]"),
+        ({"ref_id": True}, "ref_id must be a whole number, got True"),
+        ({"sentences": ["left"]}, "sentences must be a list of objects"),
+        ({"sentences": None}, "sentences must be a list of objects"),
+    ],
+)
+def test_a_reference_of_another_form_is_refused_by_file_and_row(
+    root: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"refcoco_unc.json: row 1: {message}"):
+        change_first(root, change).open("train")
+
+
+@pytest.mark.parametrize(("sentences", "message"), [([], "holds no expression"), ([{"sent": []}], "must be text")])
+def test_an_object_that_nobody_puts_into_words_is_refused_alone(
+    root: Path, sentences: list[object], message: str
+) -> None:
+    path = root / "refcoco+_unc.json"
+    path.write_text(json.dumps([ref for ref in json.loads(path.read_text()) if ref["image_id"] != 9801]))
+    source = change_first(root, {"sentences": sentences}).open("train")
+    with pytest.raises(BadSampleError, match=rf"refcoco_unc.json or .*: image 9801: annotation 98010.sent.*{message}"):
+        source[0]
+    assert source[1].instances

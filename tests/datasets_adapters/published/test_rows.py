@@ -1,14 +1,13 @@
 import pickle
-from pathlib import Path
 
 import pytest
 
-from datasets_adapters.published.rows import Row, image_at, pack_rows, texts_under
+from datasets_adapters.published.rows import Row, pack_rows, public_id, texts_under
 from datasets_adapters.rows import RowPlace
 from finetune.types import BadSampleError, Sample
 
 PLACE = RowPlace(origin="train.json: question 7", sample_id="7")
-ROWS = [{"id": 7, "text": "naïve ☃"}, {"id": "b", "text": "half \ud83d of a pair"}, {"text": "nameless"}]
+ROWS: list[Row] = [{"id": 7, "text": "naïve ☃"}, {"id": "b", "text": "half \ud83d of a pair"}, {"text": "nameless"}]
 
 
 def read(row: Row, place: RowPlace) -> Sample:
@@ -54,19 +53,13 @@ def test_texts_that_are_none_are_refused_by_their_place(value: object, field_nam
     assert (refusal.value.field_name, refusal.value.code) == (field_name, "wrong-type")
 
 
-def test_an_image_is_found_below_the_root(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b.jpg").write_bytes(b"")
-    image = image_at(str(tmp_path), "a/b.jpg", "image", PLACE)
-    assert (image.name, image.path) == ("a/b.jpg", tmp_path / "a" / "b.jpg")
+@pytest.mark.parametrize("value", [7, "7", 10**30])
+def test_an_id_stays_what_its_server_knows(value: int | str) -> None:
+    found = public_id({"id": value}, "id", PLACE)
+    assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [(None, "wrong-type"), ("c.jpg", "missing-file"), ("../c.jpg", "path-escape"), ("a", "not-a-file")],
-)
-def test_an_image_elsewhere_is_refused(tmp_path: Path, name: object, code: str) -> None:
-    (tmp_path / "a").mkdir()
-    with pytest.raises(BadSampleError) as refusal:
-        image_at(str(tmp_path), name, "image", PLACE)
-    assert (refusal.value.field_name, refusal.value.code) == ("image", code)
+@pytest.mark.parametrize("value", [None, "", [7], {}, True, 1.5])
+def test_what_is_no_id_is_refused(value: object) -> None:
+    with pytest.raises(BadSampleError, match="question 7: id: must"):
+        public_id({"id": value}, "id", PLACE)

@@ -1,6 +1,7 @@
 """What the two RSVQA sets share, on rows made up for this test, in the authors' format."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_a_question_without_its_answer_is_refused_when_it_is_drawn(tmp_path: Pat
     path.write_text(json.dumps(questions))
     with pytest.raises(BadSampleError, match=r"question 0: answer: must be text"):
         RsvqaLr(root=str(tmp_path / "copy")).open("train")[0]
+
+
+def test_a_card_without_numbers_goes_with_its_data_set_and_leaves_the_others_alone() -> None:
+    without = pickle.loads(pickle.dumps(RsvqaLr(root="given", numeric=False)))
+    assert without.card.counts == {"train": 39_441, "val": 6_782, "test": 6_782}
+    assert RsvqaLr(root="given").card is RsvqaLr.card
+    assert RsvqaLr.card.counts["val"] == 10_005
 
 
 def _answer(folder: Path, name: str, stem: str, kind: str, answer: str) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from datasets_adapters.published.textcaps import TextCaps
-from finetune.types import BadSampleError, Submits
+from finetune.published import Submits
+from finetune.types import BadSampleError
 
 ASSET = Path(__file__).parents[2] / "assets" / "published" / "textcaps"
 
 
 def test_an_images_rows_become_one_sample_without_empty_captions() -> None:
     source = TextCaps(root=str(ASSET)).open("train")
-    assert [source[index].sample_id for index in range(len(source))] == ["00000000000093a0", "00000000000093a1"]
+    assert [source[index].sample_id for index in range(len(source))] == [f"00000000000093a{n}" for n in range(3)]
     assert source[0].captions == ("A Box labelled STOP.", "A box says Stop on it.")
     assert source[0].images[0].name == "train_images/00000000000093a0.jpg"
 

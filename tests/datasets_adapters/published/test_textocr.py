@@ -55,11 +55,23 @@ def test_a_word_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
         TextOcr(root=str(tmp_path / "copy")).open("val")[0]
 
 
+@pytest.mark.parametrize(
+    ("names", "message"), [(None, "imgToAnns: must be a list"), ([{}], r"words\[0\]: must have points")]
+)
+def test_an_image_without_a_list_of_words_is_refused(tmp_path: Path, names: object, message: str) -> None:
+    shutil.copytree(ASSET, tmp_path / "copy")
+    path = tmp_path / "copy" / "TextOCR_0.1_val.json"
+    content = json.loads(path.read_text()) | {"imgToAnns": {"000000000000002b": names}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadSampleError, match=rf"TextOCR_0.1_val.json: image 000000000000002b: {message}"):
+        TextOcr(root=str(tmp_path / "copy")).open("val")[0]
+
+
 def test_a_missing_or_other_file_and_an_unknown_split_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no TextOCR_0.1_train.json.*textvqa.org/textocr"):
         TextOcr(root=str(tmp_path)).open("train")
     (tmp_path / "TextOCR_0.1_train.json").write_text('{"imgs": {}}')
-    with pytest.raises(ValueError, match="must have imgs, anns, imgToAnns; is it another file"):
+    with pytest.raises(ValueError, match=r"must have imgs \(of objects\), anns and imgToAnns; is it another file"):
         TextOcr(root=str(tmp_path)).open("train")
     with pytest.raises(ValueError, match="there is no split 'test'"):
         TextOcr(root=str(ASSET)).open("test")

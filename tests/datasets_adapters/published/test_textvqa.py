@@ -45,11 +45,12 @@ def test_images_stay_as_they_are_where_that_is_wanted(tmp_path: Path) -> None:
     assert isinstance(dataset.open("train")[1].images[0], ImageFile)
 
 
-def test_an_angle_between_two_quarters_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("angle", ["45.0", "ninety", "90.5"])
+def test_an_angle_between_two_quarters_is_refused(tmp_path: Path, angle: str) -> None:
     shutil.copytree(ASSET, tmp_path / "copy")
     path = tmp_path / "copy" / "train_images" / "rotation.csv"
-    path.write_text(path.read_text().replace("90.0", "45.0"))
-    with pytest.raises(ValueError, match=r"00a0000000000002 is rotated by 45.0 degrees"):
+    path.write_text(path.read_text().replace("90.0", angle))
+    with pytest.raises(ValueError, match=rf"00a0000000000002 is rotated by {angle} degrees"):
         TextVqa(root=str(tmp_path / "copy")).open("train")
 
 

@@ -30,7 +30,7 @@ def test_a_polygon_over_the_edge_is_clipped_and_counted() -> None:
 
 
 def test_splits_have_folders_of_their_own_and_add_up() -> None:
-    assert len(TotalText(root=str(ASSET)).open("train+test")) == 3
+    assert len(TotalText(root=str(ASSET)).open("train+test")) == 4
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_splits_have_folders_of_their_own_and_add_up() -> None:
 def test_a_broken_word_is_refused_by_image(tmp_path: Path, content: str, message: str) -> None:
     shutil.copytree(ASSET, tmp_path / "copy")
     (tmp_path / "copy" / "txt_format" / "Test" / "poly_gt_img1.txt").write_text(content)
-    with pytest.raises(BadSampleError, match=rf"Images/Test: image test/img1: .*{message}"):
+    with pytest.raises(BadSampleError, match=rf"txt_format/Test/poly_gt_img1.txt: image test/img1: .*{message}"):
         TotalText(root=str(tmp_path / "copy")).open("test")[0]
 
 

@@ -91,5 +91,5 @@ def test_a_question_without_an_id_is_refused(changed: Callable[[str, str, dict[s
 
 
 def test_answers_given_twice_are_refused_at_once(changed: Callable[[str, str, dict[str, Any]], Vqav2]) -> None:
-    with pytest.raises(ValueError, match="two rows have question_id 9001001"):
+    with pytest.raises(ValueError, match="row 2 has the question_id 9001001 of a row before it"):
         changed(ANSWERS, "annotations", {"question_id": 9001001}).open("train")

@@ -51,6 +51,48 @@ def test_the_experiment_of_a_run_is_recorded_and_set_beside_the_paper(
     assert "<td>vqav2</td>" in (tmp_path / "page.html").read_text()
 
 
+def test_a_run_that_is_scored_on_another_data_set_is_not_compared(
+    repository: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = repository / "tests" / "assets" / "published"
+    small = ["model=tiny", "model.image_size=28", "debug=smoke", "training.max_steps=1", "self_test.enabled=false"]
+    finetune("train", "experiment=cococap", f"dataset.root={published / 'cococap'}", f"runs={tmp_path}", *small)
+    [run] = tmp_path.iterdir()
+    for choice in ("dataset", "experiment"):
+        finetune("evaluate", f"run={run}", f"{choice}=nocaps", f"dataset.root={published / 'nocaps'}")
+    capsys.readouterr()
+    finetune("report", str(run), f"to={tmp_path}/table.md")
+    own, *others = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert "| 141.92 |" in own
+    assert sorted(line.split(" | ")[1] + line.split(" | ")[7] for line in others) == ["cococap141.92", "nocaps121.72"]
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count("the figure is of CocoCaptions, not of NoCaps") == 1
+
+
+def test_samples_that_were_skipped_are_told(
+    repaired_dataset: list[str], tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (tmp_path / "val.jsonl").read_text()
+    (tmp_path / "val.jsonl").write_text(rows.replace("a.png", "gone.png", 2))
+    runs = tmp_path / "runs"
+    finetune("evaluate", f"runs={runs}", "name=base", "data.on_bad_sample=skip", *repaired_dataset)
+    capsys.readouterr()
+    finetune("report", str(runs))
+    assert "(mAP): 2 samples skipped" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_damaged_run_among_others_is_left_out_by_name(
+    trained_run: Path, tmp_path: Path, finetune: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "run.json").write_text("{")
+    finetune("report", str(trained_run), str(tmp_path))
+    told = capsys.readouterr()
+    assert "small" in told.out
+    assert f"warning: left out: {tmp_path}/cut is damaged" in told.err
+    assert cli.run(["report", str(trained_run), f"{tmp_path}/cut"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from finetune.commands.preflight import require_writable, require_writable_file, steps_of
+from finetune.commands.preflight import require_writable, require_writable_file, steps_of, warn_of_shared_rows
 from finetune.config.schema import RunConfig
 from finetune.settings import TrainingSettings
 
@@ -55,3 +56,17 @@ def test_a_folder_that_can_be_made_is_made_and_left_empty(tmp_path: Path) -> Non
     require_writable_file(tmp_path / "a" / "b" / "page.html", "to")
     require_writable(tmp_path / "a" / "b", "to")
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored", "is_said"),
+    [("train+val", "val", True), ("train", "val", False), ("train+val[:-2]", "val[-2:]", False), ("a", "a", True)],
+)
+def test_scores_of_what_is_trained_on_are_said_to_be_no_result(
+    trained: str, scored: str, is_said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = SimpleNamespace(train_split=trained, eval_split=scored)
+    warn_of_shared_rows(RunConfig(dataset=dataset))
+    assert ("its scores are no result" in capsys.readouterr().err) is is_said
+    warn_of_shared_rows(RunConfig(dataset=dataset, training=TrainingSettings(max_steps=0)))
+    assert capsys.readouterr().err == ""

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import pytest
 
 from finetune.config.build import MISSING, PACKAGES, build, construct, describe
+from finetune.published import DataCard
 from finetune.settings import between
-from finetune.types import DataCard
 
 
 class Colour(Enum):

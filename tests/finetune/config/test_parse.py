@@ -81,6 +81,10 @@ def test_a_mixture_holds_built_recipes_and_data_sets() -> None:
         (["evaluation.patience=2"], "evaluation.patience needs best_metric"),
         (["seed=-1"], "^seed must be at least 0"),
         (["training.max_steps=${nowhere}"], "training.max_steps: Interpolation key 'nowhere' not found"),
+        (
+            ["experiment=nlvr2", "model.repository=me/mine", "model.variant=null", "dataset.root=x"],
+            "^(optimizer.learning_rate|training.epochs): the paper's values differ by resolution",
+        ),
         (["recipe._target_=finetune.settings.PartFlags"], "unknown setting recipe."),
         (["~recipe"], "recipe must be chosen"),
     ],

@@ -242,3 +242,16 @@ def test_rounded_pixels_are_the_nearest_levels_to_the_fractions(encoder):
         sample(ImagePixels(name="n", pixels=noise)), Captioning(), RNG
     )
     assert (rounded.pixels_u8[0] - exact).abs().max() <= 0.5
+
+
+def test_a_video_is_shown_from_a_random_frame_in_training_and_from_the_first_one_when_it_is_asked_about(encoder):
+    strided = sample(*(flat(number) for number in range(12)), frame_stride=2)
+    moving = with_data(encoder, num_images=3, random_start=True)
+    shown = [
+        moving.encode(strided, Captioning(), np.random.default_rng(seed)).pixels_u8[:, 0, 0, 0] for seed in range(60)
+    ]
+    assert {int(frames[0]) for frames in shown} == set(range(12 - 3 * 2 + 1))
+    assert all((frames - frames[0]).tolist() == [0, 2, 4] for frames in shown)
+    asked = moving.ask(strided, Captioning())
+    assert asked.pixels_u8[:, 0, 0, 0].tolist() == [0, 2, 4]
+    assert asked.example.notes == {"images over data.num_images": 3}

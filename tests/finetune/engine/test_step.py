@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -174,6 +175,43 @@ def test_stand_ins_weigh_nothing_and_a_window_of_stand_ins_changes_nothing(
     report = train_step(learner, 0, [replace(whole, example_weights=torch.zeros(4))])
     assert report.outcome is Outcome.empty
     assert math.isnan(report.loss)
+    assert all(torch.equal(before[name], weight) for name, weight in weights_of(learner).items())
+
+
+@pytest.mark.parametrize("peft", [FullFineTuning(), Lora(rank=2)], ids=["full", "lora"])
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
+def test_an_example_whose_text_was_cut_before_its_suffix_has_loss_0_and_counts_in_the_mean(
+    new_learner: NewLearner,
+    random_examples: MakeExamples,
+    batch_of: BatchOf,
+    peft: Lora | FullFineTuning,
+    micro_batch_size: int,
+) -> None:
+    first, second, third, fourth = random_examples(4)
+    silent = [replace(one, is_suffix=np.zeros_like(one.is_suffix)) for one in (third, fourth)]
+    training = TrainingSettings(clip_norm=None)
+
+    def update_of(examples: list[TokenizedExample]) -> tuple[float, Tensor]:
+        learner = new_learner(peft, choice=PLAIN_STEP, training=training)
+        before = weights_of(learner)
+        report = train_step(learner, 0, split(examples, micro_batch_size, batch_of))
+        assert report.outcome is Outcome.updated
+        after = weights_of(learner)
+        return report.loss, torch.cat([(before[name] - after[name]).flatten() for name in before])
+
+    (loss, update), (whole_loss, whole_update) = update_of([first, second, *silent]), update_of([first, second])
+    assert loss == pytest.approx(whole_loss / 2, rel=1e-6)
+    assert float((update - whole_update / 2).norm() / whole_update.norm()) < 1e-5
+
+
+def test_a_window_without_any_target_has_loss_0_and_changes_nothing(
+    new_learner: NewLearner, random_examples: MakeExamples, batch_of: BatchOf
+) -> None:
+    silent = [replace(one, is_suffix=np.zeros_like(one.is_suffix)) for one in random_examples(3)]
+    learner = new_learner()
+    before = weights_of(learner)
+    report = train_step(learner, 0, [batch_of(silent)])
+    assert (report.outcome, report.loss, report.num_examples) == (Outcome.empty, 0.0, 3)
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(learner).items())
 
 

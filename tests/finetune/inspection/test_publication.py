@@ -4,7 +4,8 @@ from datasets_adapters.scenes import Scenes
 from finetune.inspection.page import inspection_html
 from finetune.inspection.publication import check_publication
 from finetune.inspection.statistics import Inspection
-from finetune.types import DataCard, Source
+from finetune.published import DataCard
+from finetune.types import Source
 
 CARD = DataCard(
     title="Scenes <of> ours",

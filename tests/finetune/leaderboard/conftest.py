@@ -10,6 +10,7 @@ from finetune.reporting.exit_status import ExitStatus, write_exit_status
 from finetune.reporting.rows import PredictionRow
 from finetune.reporting.run_folder import RunFolder
 
+DOCVQA = "datasets_adapters.published.docvqa.DocVqa"
 SUBJECT = {
     "experiment": "docvqa",
     "model": "paligemma-3b",
@@ -21,15 +22,25 @@ SUBJECT = {
 
 @pytest.fixture
 def left(tmp_path: Path) -> Callable[..., Path]:
-    """Leave a finished run with two evaluations; arguments change its subject."""
+    """Leave a finished run with two evaluations; arguments change its settings and its subject."""
 
-    def leave(name: str = "run", *, evaluation: dict[str, Any] | None = None, code: int = 0, **subject: Any) -> Path:
+    def leave(
+        name: str = "run",
+        *,
+        dataset: dict[str, Any] | None = None,
+        evaluation: dict[str, Any] | None = None,
+        code: int = 0,
+        **subject: Any,
+    ) -> Path:
         folder = RunFolder(path=tmp_path / name)
         folder.write_description(
             {
                 "headline": {"model": "google/paligemma-3b-pt-448 (PaliGemma 1)"},
                 "subject": SUBJECT | subject,
-                "config": {"evaluation": {"num_samples": None, "best_metric": None} | (evaluation or {})},
+                "config": {
+                    "dataset": {"_target_": DOCVQA} | (dataset or {}),
+                    "evaluation": {"num_samples": None, "best_metric": None} | (evaluation or {}),
+                },
             }
         )
         folder.append_metrics({"eval/ANLS": 0.1, "eval/exact_match": 0.0}, 0)

@@ -9,6 +9,7 @@ from finetune.leaderboard.run_result import RunResult
 RESULT = RunResult(
     name="run",
     experiment="docvqa",
+    dataset=None,
     model="paligemma-3b",
     base="google/paligemma-3b-pt-448",
     image_size=448,
@@ -42,6 +43,15 @@ def test_the_nearest_figure_is_shown_with_what_keeps_the_two_apart_and_no_differ
 ) -> None:
     (one,) = compare(replace(RESULT, **changes), published())  # type: ignore[arg-type]
     assert (one.published, one.marks, one.difference) == (figure, marks, None)
+
+
+def test_a_score_of_another_data_set_is_not_that_of_the_experiment() -> None:
+    coco, nocaps = (published().datasets[name] for name in ("cococap", "nocaps"))
+    captions = replace(RESULT, experiment="cococap", image_size=224, scores={"CIDEr": 1.2})
+    (own,) = compare(replace(captions, dataset=coco), published())
+    assert (own.published, own.marks) == (141.92, ())
+    (other,) = compare(replace(captions, dataset=nocaps), published())
+    assert (other.marks, other.difference) == (("the figure is of CocoCaptions, not of NoCaps",), None)
 
 
 def test_each_score_with_a_figure_has_a_row() -> None:

@@ -8,7 +8,9 @@ import pytest
 from omegaconf import DictConfig
 
 from finetune.config.application import compose_and_call
+from finetune.config.build import TARGET
 from finetune.config.parse import parse
+from finetune.config.plain import plain
 from finetune.data.mixture import Mixture
 from finetune.evaluate.metrics.names import score_names
 from finetune.leaderboard.figures import parse_figures, published
@@ -23,10 +25,12 @@ ROW: dict[str, Any] = {
     "values": {"paligemma-3b": {"224": 37.8, "448": 74}},
 }
 SOURCES = {"A paper": "https://paper.example"}
+DATASETS = {"docvqa": "published.DocVqa"}
 
 
-def read(*rows: Any, sources: Any = SOURCES) -> Any:
-    return parse_figures(json.dumps({"sources": sources, "figures": list(rows)}), "figures.json")
+def read(*rows: Any, sources: Any = SOURCES, datasets: Any = DATASETS) -> Any:
+    text = json.dumps({"sources": sources, "datasets": datasets, "figures": list(rows)})
+    return parse_figures(text, "figures.json")
 
 
 def test_every_figure_names_an_experiment_that_is_there_and_a_source(repository: Path) -> None:
@@ -34,14 +38,17 @@ def test_every_figure_names_an_experiment_that_is_there_and_a_source(repository:
     figures = published()
     assert {row.experiment for row in figures.rows} <= known
     assert {row.source for row in figures.rows} == set(figures.sources)
+    assert {row.experiment for row in figures.rows} == set(figures.datasets)
 
 
 @pytest.mark.parametrize("experiment", sorted({row.experiment for row in published().rows}))
-def test_every_figures_score_is_one_that_its_experiment_has(experiment: str, tmp_path: Path) -> None:
+def test_every_figures_score_and_data_set_are_those_of_its_experiment(experiment: str, tmp_path: Path) -> None:
     composed: list[DictConfig] = []
     words = [f"experiment={experiment}", "model=tiny", f"dataset.root={tmp_path}"]
     compose_and_call("train", words, lambda job: composed.append(job.composed))
-    recipe = parse(composed[0]).recipe
+    config = parse(composed[0])
+    assert plain(config)["dataset"][TARGET] == published().datasets[experiment]
+    recipe = config.recipe
     known = score_names(
         {name: part.recipe for name, part in recipe.parts.items()} if isinstance(recipe, Mixture) else {"": recipe}
     )
@@ -109,7 +116,9 @@ def test_two_figures_for_one_place_are_refused() -> None:
         read(ROW, ROW)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"sources": {}}', '{"sources": [], "figures": []}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"sources": {}, "figures": []}', '{"sources": [], "datasets": {}, "figures": []}']
+)
 def test_a_file_of_another_shape_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^figures\.json"):
         parse_figures(text, "figures.json")
@@ -117,4 +126,16 @@ def test_a_file_of_another_shape_is_refused(text: str) -> None:
 
 def test_figures_must_be_a_list() -> None:
     with pytest.raises(ValueError, match="figures must be a list"):
-        parse_figures('{"sources": {}, "figures": {}}', "figures.json")
+        parse_figures('{"sources": {}, "datasets": {}, "figures": {}}', "figures.json")
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ({}, "datasets has none for docvqa"),
+        ({"docvqa": 3}, "datasets must name the class of each experiment's data set"),
+    ],
+)
+def test_an_experiments_data_set_must_be_named(datasets: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(ROW, datasets=datasets)

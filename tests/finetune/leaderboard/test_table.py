@@ -1,4 +1,7 @@
+import math
 from dataclasses import replace
+
+import pytest
 
 from finetune.leaderboard.comparison import compare
 from finetune.leaderboard.figures import published
@@ -9,6 +12,7 @@ EVIL = "<b>a|b</b>"
 RESULT = RunResult(
     name="docvqa-448",
     experiment="docvqa",
+    dataset=None,
     model="paligemma-3b",
     base="google/paligemma-3b-pt-448",
     image_size=448,
@@ -46,6 +50,22 @@ def test_a_comparison_is_a_row_of_cells() -> None:
         "mark": "",
     }
     assert cells(ROWS[1]) == (EVIL, "–", "tiny", "448", "eval", "mAP", "0.250", "–", "–", "5,349", "*")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.187, ("0.187", "0.192", "-0.005")), (0.0123, ("0.012", "0.192", "-0.180")), (2, ("2.000", "0.192", "+1.808"))],
+)
+def test_a_row_below_1_has_three_significant_digits_the_difference_too(value: float, shown: tuple[str, ...]) -> None:
+    scicap = replace(RESULT, experiment="scicap", split="test", image_size=224, scores={"BLEU-4": value})
+    assert cells(compare(scicap, published())[0])[6:9] == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0123, "0.0123"), (0.0, "0.000"), (math.nan, "nan"), (math.inf, "inf"), (-1.5, "-1.50")]
+)
+def test_a_value_alone_has_its_own_digits(value: float, shown: str) -> None:
+    assert cells(compare(replace(BARE, scores={"loss": value}), published())[0])[6] == shown
 
 
 def test_remarks_name_each_run_once_for_one_reason_and_every_source() -> None:

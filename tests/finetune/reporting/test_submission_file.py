@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finetune.published import SubmissionFormat
 from finetune.reporting.submission_file import submission_json, write_submission
-from finetune.types import SubmissionFormat
 
 LIST = SubmissionFormat(id_key="questionId", answer_key="answer", server="https://server.example")
 OBJECT = SubmissionFormat(id_key=None, answer_key="direct_answer", server="https://server.example")

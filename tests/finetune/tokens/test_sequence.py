@@ -107,9 +107,14 @@ def test_truncation_takes_eos_first_and_then_the_end_of_the_suffix(tokenizer, pa
     assert not was_cut(one, whole, tokenizer)
 
 
-def test_truncation_that_would_leave_nothing_to_learn_is_refused(tokenizer, parts):
-    with pytest.raises(BadSampleError, match="no room for a suffix"):
-        lay_down(tokenizer, example("caption en", "a"), longest=len(parts[0]) + 1, overlong=OnOverlong.truncate)
+def test_truncation_may_leave_nothing_to_learn_as_in_the_original(tokenizer, parts):
+    one = example("caption en", "a")
+    whole = lay_down(tokenizer, one).input_ids.tolist()
+    for longest in (len(parts[0]) + 1, len(parts[0])):
+        laid = lay_down(tokenizer, one, longest=longest, overlong=OnOverlong.truncate)
+        assert laid.num_targets == 0
+        assert laid.input_ids.tolist() == whole[: laid.num_image_tokens + 1 + longest]
+        assert was_cut(one, laid, tokenizer)
 
 
 def test_a_truncated_prefix_keeps_its_newline(tokenizer, parts):
