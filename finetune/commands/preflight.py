@@ -9,7 +9,7 @@ from pathlib import Path
 from finetune.config.commands import InspectCommand
 from finetune.config.naming import as_file_name
 from finetune.config.schema import RunConfig
-from finetune.data.mixture import Ingredient, TrainingSet
+from finetune.data.mixture import Ingredient, Mixture, TrainingSet
 from finetune.engine.distribution import Distribution
 from finetune.engine.optimizer import Muon
 from finetune.evaluate.metrics.names import check_best_metric
@@ -67,13 +67,16 @@ def check_distribution(config: RunConfig) -> None:
 
 def warn_of_shared_rows(config: RunConfig) -> None:
     """Say that what is evaluated is trained on, too: the original's last word where a server holds the test answers."""
-    trained, scored = config.dataset.train_split, config.dataset.eval_split
-    if config.training.max_steps != 0 and shares_rows(trained, scored):
-        print(
-            f"warning: the split {scored} is evaluated and, in {trained}, trained on: its scores are no result; for "
-            "one, set dataset.train_split (the experiment's file says which split it is tuned on)",
-            file=sys.stderr,
-        )
+    parts = config.recipe.parts.values() if isinstance(config.recipe, Mixture) else ()
+    for dataset in [part.dataset or config.dataset for part in parts] or [config.dataset]:
+        trained, scored = dataset.train_split, dataset.eval_split
+        if config.training.max_steps != 0 and shares_rows(trained, scored):
+            print(
+                f"warning: the split {scored} is evaluated and, in {trained}, trained on: its scores are no result; "
+                "for one, set train_split of the data set (the experiment's file says which split it is tuned on)",
+                file=sys.stderr,
+            )
+            return
 
 
 def check_training(config: RunConfig, training: tuple[Ingredient, ...], evaluation: tuple[Ingredient, ...]) -> None:

@@ -142,7 +142,7 @@ class SampleEncoder:
         if self.data.on_overlong is OnOverlong.truncate and was_cut(example, tokenized, self.tokenizer):
             notes["examples cut at data.max_text_tokens"] += 1
             if example.suffix and not tokenized.num_targets:
-                notes["of them examples that teach nothing, their prefix being as long"] += 1
+                notes["examples whose prefix alone fills data.max_text_tokens, which teach nothing"] += 1
         shown = [images[_place(image, references)] for image in example.images]
         return Encoded(
             sample=seen,

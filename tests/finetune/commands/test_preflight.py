@@ -9,6 +9,7 @@ import pytest
 
 from finetune.commands.preflight import require_writable, require_writable_file, steps_of, warn_of_shared_rows
 from finetune.config.schema import RunConfig
+from finetune.data.mixture import Mixture, MixturePart
 from finetune.settings import TrainingSettings
 
 from .conftest import SMALL
@@ -70,3 +71,7 @@ def test_scores_of_what_is_trained_on_are_said_to_be_no_result(
     assert ("its scores are no result" in capsys.readouterr().err) is is_said
     warn_of_shared_rows(RunConfig(dataset=dataset, training=TrainingSettings(max_steps=0)))
     assert capsys.readouterr().err == ""
+    other = SimpleNamespace(train_split="train", eval_split="val")
+    mixture = Mixture(parts={"a": MixturePart(recipe=None), "b": MixturePart(recipe=None, dataset=dataset)})
+    warn_of_shared_rows(RunConfig(dataset=other, recipe=mixture))
+    assert ("its scores are no result" in capsys.readouterr().err) is is_said
